@@ -1,0 +1,144 @@
+"""The `wnexp` command: the only place that parses arguments. Nothing heavy is imported before a command needs it."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+USAGE = """\
+wnexp: towards which solution does gradient descent go when a network is weight normalized?
+
+usage: wnexp COMMAND [ARGUMENT ...]
+
+  train [GROUP=OPTION ...] [KEY=VALUE ...]   train one run (-m: a sweep); wnexp train --help lists all
+  plot [PATH ...] [--to DIR]                 figures of the newest run, or of the runs named
+  runs [PATH]                                what has been run, with status and last figures
+  --version, --help
+
+first steps:
+  wnexp train +norm=ewn                      the paper's lin-sep experiment under EWN, to a loss of e^-300
+  wnexp plot                                 its figures
+  wnexp train -m +norm=none,swn,ewn seed=0,1,2
+"""
+PLOT_USAGE = """\
+usage: wnexp plot [PATH ...] [--to DIR]
+
+Draw every figure that the records of the runs allow, as PNG and PDF, and list them.
+PATH is a run directory, a folder of runs (a sweep), or the name of an experiment under outputs/;
+without it the newest run under outputs/ is drawn. Several runs are drawn together.
+--to DIR puts the figures there instead of figures/ beside the records.
+"""
+RUNS_USAGE = """\
+usage: wnexp runs [PATH]
+
+List the runs at or below PATH (default: outputs) with their status and last figures.
+"""
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 1 for an error or a failed job, 2 for usage, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from wnexp import __version__
+
+        print(f"wnexp {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _usage(f"unknown command '{words[0]}'; known: {', '.join(COMMANDS)} (wnexp --help)")
+    usage, command = COMMANDS[words[0]]
+    if usage and ("-h" in words or "--help" in words):
+        print(usage, end="")
+        return 0
+    try:
+        return command(words[1:])
+    except KeyboardInterrupt:
+        print("wnexp: interrupted; the records so far are kept, the same command resumes", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _explained(error)
+
+
+def _usage(message: str) -> int:
+    print(f"wnexp: {message}", file=sys.stderr)
+    return 2
+
+
+def _explained(error: Exception) -> int:
+    """One or two lines for a user's mistake; a fault of ours is raised as it is."""
+    from wnexp.errors import explain
+
+    message = explain(error)
+    if message is None:
+        raise error
+    print(f"wnexp: error: {message}", file=sys.stderr)
+    return 1
+
+
+def train(words: list[str]) -> int:
+    """`wnexp train`: hand the arguments to Hydra, which calls `runner.job` once for every job."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall raise; `main` explains
+    import hydra
+    from hydra._internal import utils
+    from hydra.core.utils import JobReturn
+
+    from wnexp import config, runner
+
+    groups = tuple(f"+{group}=" for group in config.GROUPS)
+    sys.argv = ["wnexp train", *(word[1:] if word.startswith(groups) else word for word in words)]
+    returned = []
+
+    def call_and_keep(call):
+        returned.append(call())
+        return returned[-1]
+
+    # The one way to the return values of the jobs that serves every launcher: Hydra 1.3 drops them here.
+    utils.run_and_report = call_and_keep
+    hydra.main(str(config.configs_folder()), "config", version_base="1.3")(runner.job)()
+    batches = returned[-1] if isinstance(returned[-1], list) else [returned[-1:]]
+    jobs = [job.return_value for batch in batches for job in batch if isinstance(job, JobReturn)]
+    if isinstance(returned[-1], list):
+        runner.report_sweep(jobs)
+    return int(any(job["status"] == "failed" for job in jobs))
+
+
+def plot(words: list[str]) -> int:
+    """`wnexp plot`: read records, draw figures."""
+    target = None
+    if "--to" in words:
+        position = words.index("--to")
+        if position + 1 == len(words):
+            return _usage("--to needs a directory (wnexp plot --help)")
+        target = Path(words[position + 1])
+        del words[position : position + 2]
+    unknown = [word for word in words if word.startswith("-")]
+    if unknown:
+        return _usage(f"unknown option '{unknown[0]}' (wnexp plot --help)")
+    from wnexp import figures
+
+    for path in figures.plot([Path(word) for word in words], target):
+        print(path)
+    return 0
+
+
+def runs(words: list[str]) -> int:
+    """`wnexp runs`: one line a run."""
+    if len(words) > 1 or any(word.startswith("-") for word in words):
+        return _usage(f"unknown arguments {' '.join(words)} (wnexp runs --help)")
+    from wnexp import records
+
+    records.print_runs(Path(words[0] if words else "outputs"))
+    return 0
+
+
+COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "train": ("", train),
+    "plot": (PLOT_USAGE, plot),
+    "runs": (RUNS_USAGE, runs),
+}

@@ -1,0 +1,234 @@
+"""The configuration: a typed schema for what Hydra composed, its validation, and the name of the run directory."""
+
+import dataclasses
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+Row = TypeVar("Row")
+
+GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
+
+class UserError(Exception):
+    """Something the user can mend: shown as its message alone, exit code 1."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    name: str = MISSING
+    path: str | None = None
+    seed: int = 0
+    train_per_class: int = 2
+    test_per_class: int = 50
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    name: str = MISSING
+    widths: list[int] = field(default_factory=list)
+    activation: str = "linear"
+    bias: str = "none"
+    fixed_output: list[float] | None = None
+    init: str = "uniform"
+    initial_weights: str | None = None
+    starts: Any = None  # a list of lists of numbers, checked where the number of inputs is known
+
+
+@dataclass(frozen=True)
+class NormConfig:
+    name: str = MISSING
+    layers: str = "all"
+    v_norm: float = 1.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    name: str = MISSING
+    reduction: str = "sum"
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    name: str = MISSING
+    step_size: float = 0.01
+    step_size_cap: float | None = None
+    frac: float = 1.0
+    factor: float = 1.1
+    batch_size: int | None = None
+
+
+@dataclass(frozen=True)
+class StopConfig:
+    log_loss: float = -300.0
+    max_steps: int = 40000
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    every: int | None = None
+    points: int = 400
+    max_direction: int = 16
+    max_samples: int = 128
+    max_gradient: int = 32768
+
+
+@dataclass(frozen=True)
+class Config:
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    norm: NormConfig = field(default_factory=NormConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    stop: StopConfig = field(default_factory=StopConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
+    seed: int = 0
+    seeds: int = 1
+    precision: str = "float64"
+    device: str = "auto"
+    overwrite: bool = False
+    outputs: str = "outputs"
+    snapshots: list[float] = field(default_factory=list)
+
+
+# The keys whose values are names without a table of functions; `choose` serves those that have one.
+_CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("model.name", ("mlp", "diagonal")),
+    ("model.bias", ("none", "first")),
+    ("norm.layers", ("all", "hidden")),
+    ("loss.reduction", ("sum", "mean")),
+    ("precision", ("float32", "float64")),
+    ("device", ("auto", "cpu", "gpu", "tpu")),
+)
+# What numbers may be: (key, what is allowed, test). A key that is None passes.
+_POSITIVE = "a finite number above 0"
+_RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("seed", "an integer from 0 to 2^32 - 1", lambda v: 0 <= v < 2**32),
+    ("seeds", "an integer of at least 1", lambda v: v >= 1),
+    ("data.seed", "an integer of at least 0", lambda v: v >= 0),
+    ("data.train_per_class", "an integer of at least 1", lambda v: v >= 1),
+    ("data.test_per_class", "an integer of at least 0", lambda v: v >= 0),
+    ("model.widths", "a list of integers of at least 1", lambda v: all(width >= 1 for width in v)),
+    ("norm.v_norm", _POSITIVE, lambda v: 0 < v < math.inf),
+    ("optimizer.step_size", _POSITIVE, lambda v: 0 < v < math.inf),
+    ("optimizer.step_size_cap", "a number above 0, or null for no cap", lambda v: v > 0),
+    ("optimizer.frac", "a finite number of at least 0", lambda v: 0 <= v < math.inf),
+    ("optimizer.factor", "a finite number above 1", lambda v: 1 < v < math.inf),
+    ("optimizer.batch_size", "an integer of at least 1", lambda v: v >= 1),
+    ("stop.log_loss", "a number of nats", lambda v: not math.isnan(v)),
+    ("stop.max_steps", "an integer of at least 1", lambda v: v >= 1),
+    ("record.every", "an integer of at least 1, or null for a geometric grid", lambda v: v >= 1),
+    ("record.points", "an integer of at least 2", lambda v: v >= 2),
+    ("record.max_direction", "an integer of at least 0", lambda v: v >= 0),
+    ("record.max_samples", "an integer of at least 0", lambda v: v >= 0),
+    ("record.max_gradient", "an integer of at least 0", lambda v: v >= 0),
+    ("snapshots", "a list of finite log losses (nats)", lambda v: all(math.isfinite(x) for x in v)),
+)
+
+
+def configs_folder() -> Path:
+    """The folder of the configuration files: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def typed(composed: DictConfig) -> Config:
+    """The validated configuration. Raises `UserError` that names the key, what came and what is allowed."""
+    schema = OmegaConf.structured(Config)
+    _clear_read_only(schema)
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(schema, composed))
+    except ConfigKeyError as error:
+        raise UserError(unknown_key(str(error.full_key))) from None
+    except ValidationError as error:
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
+    assert isinstance(config, Config)
+    for key, allowed in _CHOICES:
+        choose(dict.fromkeys(allowed), key, _select(config, key))
+    for key, allowed, test in _RANGES:
+        value = _select(config, key)
+        if value is not None and not test(value):
+            raise UserError(f"{key}={value} is out of range; allowed: {allowed}")
+    return config
+
+
+def choose(table: Mapping[str, Row], key: str, name: str) -> Row:
+    """The table's row of that name. Raises `UserError` that lists the known names."""
+    if name not in table:
+        raise UserError(f"{key}={name} is unknown; allowed: {', '.join(table)}")
+    return table[name]
+
+
+def unknown_key(key: str) -> str:
+    """The message for a key outside the schema, with the nearest known ones."""
+    names = [*GROUPS, *_leaves(Config)]
+    near = get_close_matches(key, names, n=3, cutoff=0.5)
+    return f"unknown key '{key}'; " + (
+        f"did you mean {' or '.join(near)}?" if near else "`wnexp train --cfg job` lists the known ones"
+    )
+
+
+def _leaves(schema: type, prefix: str = "") -> list[str]:
+    names = []
+    for entry in dataclasses.fields(schema):
+        nested = dataclasses.is_dataclass(entry.type)
+        names += _leaves(entry.type, f"{prefix}{entry.name}.") if nested else [prefix + entry.name]
+    return names
+
+
+def _clear_read_only(node: DictConfig) -> None:
+    OmegaConf.set_readonly(node, False)
+    for key in node:
+        if not OmegaConf.is_missing(node, key) and OmegaConf.is_dict(node[key]):
+            _clear_read_only(node[key])
+
+
+def _select(config: Config, key: str) -> Any:
+    value: Any = config
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """The configuration without what does not change a run's numbers: flat, `section.key -> value`."""
+    skipped = ("overwrite", "outputs")
+    return {key: _select(config, key) for key in _leaves(Config) if key not in skipped}
+
+
+def run_directory(choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """`<experiment or data name>/<overrides, readable>`: the same command, however ordered, gives the same name.
+
+    Adding an override to a command renames no other run. Characters that a file name cannot hold are replaced and a
+    digest of the exact text appended.
+    """
+    experiment = choices.get("experiment")
+    parent = str(experiment or choices["data"])
+    silent = {"overwrite", "outputs", "experiment"} | (set() if experiment else {"data"})
+    kept = sorted(text for text in overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in silent)
+    exact = ",".join(text.lstrip("+") for text in kept)
+    name = re.sub(r"[^\w.,=+\-\[\]{}:()~]", "_", exact)[:160]
+    if name != exact:
+        name += "-" + hashlib.sha256(exact.encode()).hexdigest()[:8]
+    return f"{parent}/{name or 'default'}"
+
+
+def _by(key: str, table: Mapping[str, Any]) -> Any:
+    """`${by:${norm.name},{none: 15, swn: 15, ewn: 5}}`: the value for the key; for defaults that depend on a choice."""
+    if key not in table:
+        raise UserError(f"no value for '{key}' in the configuration's table {dict(table)}")
+    return table[key]
+
+
+OmegaConf.register_new_resolver("by", _by, replace=True)
+OmegaConf.register_new_resolver("run_directory", run_directory, replace=True)

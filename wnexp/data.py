@@ -1,0 +1,147 @@
+"""Data sets: a name -> arrays, pure in its seed. Files are read here and nowhere else.
+
+Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`.
+"""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from wnexp.config import DataConfig, UserError, choose
+
+
+class Dataset(NamedTuple):
+    """A data set; without a test set `test_x` and `test_y` have no rows."""
+
+    train_x: np.ndarray  # (n, d) float64
+    train_y: np.ndarray  # (n,) int64
+    test_x: np.ndarray
+    test_y: np.ndarray
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: 1 for two classes, else the number of classes."""
+        largest = int(self.train_y.max())
+        return 1 if largest <= 1 else largest + 1
+
+
+def _squares(config: DataConfig, low: float, high: float, rng: np.random.Generator) -> Dataset:
+    """Class -1: (1, 1) and points uniform in [low, high]^2; class +1: (-1, 1) and points of the mirrored square."""
+    size = config.train_per_class - 1 + config.test_per_class
+    classes = []
+    for corner, sign in (((1.0, 1.0), 1.0), ((-1.0, 1.0), -1.0)):
+        points = sign * rng.uniform(low, high, (size, 2))
+        classes.append(np.concatenate([[corner], points]))
+    x = np.stack(classes)
+    cut = config.train_per_class
+    train, test = x[:, :cut].reshape(-1, 2), x[:, cut:].reshape(-1, 2)
+    return Dataset(train, np.repeat([-1, 1], cut), test, np.repeat([-1, 1], config.test_per_class))
+
+
+def lin_sep(config: DataConfig) -> Dataset:
+    """The paper's lin-sep: the square is drawn, `low ~ U(1, 1.5)`, `high ~ U(1.5, 2)`."""
+    rng = np.random.default_rng(config.seed)
+    return _squares(config, rng.uniform(1.0, 1.5), rng.uniform(1.5, 2.0), rng)
+
+
+def conv_rate(config: DataConfig) -> Dataset:
+    """The paper's convergence-rate data: the square is [1.5, 2]^2; the max-margin direction towards +1 is (-1, 0)."""
+    return _squares(config, 1.5, 2.0, np.random.default_rng(config.seed))
+
+
+def xor(config: DataConfig) -> Dataset:
+    """XOR on the corners of a square; the test set is the training set."""
+    x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    y = np.array([-1, -1, 1, 1])
+    return Dataset(x, y, x, y)
+
+
+def simple_traj(config: DataConfig) -> Dataset:
+    """The one point (2, 1) with label +1."""
+    x, y = np.array([[2.0, 1.0]]), np.array([1])
+    return Dataset(x, y, x, y)
+
+
+def digits(config: DataConfig) -> Dataset:
+    """scikit-learn's bundled handwritten digits, standardized by the training set's one mean and deviation."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    x, y = load_digits(return_X_y=True)
+    train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=360, stratify=y, random_state=0)
+    mean, deviation = train_x.mean(), train_x.std()
+    return Dataset((train_x - mean) / deviation, train_y, (test_x - mean) / deviation, test_y)
+
+
+def file(config: DataConfig) -> Dataset:
+    """Arrays from an `.npz` file: `train_x`, `train_y` and perhaps `test_x`, `test_y`."""
+    if not config.path:
+        raise UserError("data=file needs data.path=FILE.npz")
+    path = Path(config.path).expanduser()
+    if not path.is_file():
+        raise UserError(f"data.path={config.path}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in ("train_x", "train_y", "test_x", "test_y") if key in stored}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise UserError(f"data.path={config.path}: not a readable .npz file ({str(error).splitlines()[0]})") from None
+    return from_arrays(arrays, f"data.path={config.path}")
+
+
+def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
+    """A checked data set from arrays `train_x (n, ...)`, `train_y (n,)` and perhaps the test pair. Raises `UserError`."""
+    for key in ("train_x", "train_y"):
+        if key not in arrays:
+            raise UserError(f"{source}: array {key} is missing; needed: train_x, train_y; optional: test_x, test_y")
+    if ("test_x" in arrays) != ("test_y" in arrays):
+        raise UserError(f"{source}: test_x and test_y come together or not at all")
+    train_x, train_y = _pair(arrays["train_x"], arrays["train_y"], "train", source)
+    if "test_x" in arrays:
+        test_x, test_y = _pair(arrays["test_x"], arrays["test_y"], "test", source)
+    else:
+        test_x, test_y = train_x[:0], train_y[:0]
+    if train_x.shape[1] != test_x.shape[1]:
+        raise UserError(f"{source}: train_x has width {train_x.shape[1]}, test_x {test_x.shape[1]}; they must agree")
+    if not len(train_x) or not train_x.shape[1]:
+        raise UserError(f"{source}: train_x of shape {arrays['train_x'].shape} holds no numbers")
+    known = set(np.unique(train_y).tolist())
+    labels = known | set(np.unique(test_y).tolist())
+    if labels <= {-1, 1}:
+        return Dataset(train_x, train_y, test_x, test_y)
+    if labels != known or known != set(range(len(known))) or len(known) < 2:
+        shown = ", ".join(map(str, sorted(labels)[:8])) + (", ..." if len(labels) > 8 else "")
+        raise UserError(f"{source}: labels {shown}; allowed: -1 and +1, or 0..k-1, each of them in the training set")
+    if max(labels) == 1:
+        train_y, test_y = 2 * train_y - 1, 2 * test_y - 1
+    return Dataset(train_x, train_y, test_x, test_y)
+
+
+def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiub":
+        raise UserError(f"{source}: {name}_x and {name}_y must be numbers, not {x.dtype} and {y.dtype}")
+    if x.ndim < 2 or y.shape != x.shape[:1]:
+        raise UserError(f"{source}: {name}_x {x.shape} and {name}_y {y.shape} must be (n, d) and (n,)")
+    x, labels = x.reshape(len(x), -1).astype(np.float64), y.astype(np.float64)
+    if not np.isfinite(x).all():
+        raise UserError(f"{source}: {name}_x holds {int((~np.isfinite(x)).sum())} NaN or infinite values")
+    if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
+        raise UserError(f"{source}: {name}_y holds labels that are not integers; allowed: -1 and +1, or 0..k-1")
+    return x, labels.astype(np.int64)
+
+
+DATA_SETS: dict[str, Callable[[DataConfig], Dataset]] = {
+    "lin_sep": lin_sep,
+    "conv_rate": conv_rate,
+    "xor": xor,
+    "simple_traj": simple_traj,
+    "digits": digits,
+    "file": file,
+}
+
+
+def load(config: DataConfig) -> Dataset:
+    """The data set of a configuration."""
+    return choose(DATA_SETS, "data", config.name)(config)

@@ -1,0 +1,30 @@
+"""What went wrong, in one or two lines: what came and what is allowed."""
+
+import re
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from wnexp.config import UserError, unknown_key
+
+
+def explain(error: BaseException) -> str | None:
+    """The message for a user's mistake, or None for an error that is no such thing."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, YAMLError):
+        return " ".join(str(error).split())
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return None
+    text = str(error)
+    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
+        known = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)
+        options = ", ".join(known.group(1).split()) if known else "none"
+        return f"{found.group(1)}={found.group(2)} is unknown; allowed: {options}"
+    if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
+        return unknown_key(found.group(1) or found.group(2))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[:2])

@@ -1,0 +1,79 @@
+"""Run directories -> figures, as PNG and PDF. Imports neither JAX nor anything that trains.
+
+A figure is one function in the table `FIGURES`: it takes the list of series and returns a matplotlib `Figure`, or
+None where the records do not hold what it shows. Runs that differ in their seeds alone are one series.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from wnexp import records
+from wnexp.config import UserError
+from wnexp.figures import curves, neurons, plane
+from wnexp.figures.series import Series, load_series
+
+FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
+    "loss": curves.loss,
+    "margin": curves.margin,
+    "norms": neurons.norms,
+    "alignment": neurons.alignment,
+    "norm_gradient": neurons.norm_gradient,
+    "directions": neurons.directions,
+    "loss_shares": curves.loss_shares,
+    "boundary": plane.boundary,
+    "paths": plane.paths,
+}
+
+
+def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
+    """Draw every figure that the runs at `paths` allow (default: the newest run) and return the files written.
+
+    Raises `UserError` where there are no runs or no records.
+    """
+    runs = [run for path in paths for run in _runs_at(path)] if paths else [_newest(Path("outputs"))]
+    runs = list(dict.fromkeys(run.resolve() for run in runs))
+    series = load_series(runs)
+    folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, draw in FIGURES.items():
+        figure = draw(series)
+        if figure is not None:
+            written += _save(figure, folder, name)
+    return written
+
+
+def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    figure.draw_without_rendering()  # lay out once, not once a file
+    figure.set_layout_engine("none")
+    written = []
+    for suffix, options in (("png", {}), ("pdf", {"metadata": {"CreationDate": None}})):
+        save = partial(figure.savefig, format=suffix, dpi=150, **options)
+        records.write_atomically(folder / f"{name}.{suffix}", save)
+        written.append(_relative(folder / f"{name}.{suffix}"))
+    return written
+
+
+def _runs_at(path: Path) -> list[Path]:
+    for place in (path, Path("outputs") / path):
+        if place.exists():
+            runs = records.find_runs(place)
+            if runs:
+                return runs
+            raise UserError(f"{place} holds no run (a run is a folder with run.json)")
+    raise UserError(f"{path}: no such run directory, folder of runs, or experiment under outputs/")
+
+
+def _newest(root: Path) -> Path:
+    runs = records.find_runs(root)
+    if not runs:
+        raise UserError(f"no runs under {root}/ here; `wnexp train +norm=ewn` makes one")
+    return max(runs, key=lambda run: (run / "run.json").stat().st_mtime_ns)
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

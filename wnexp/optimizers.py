@@ -1,0 +1,156 @@
+"""The step rules: loss-based gradient descent, constant gradient descent, mini-batch SGD by epochs.
+
+Every rule *proposes* a next iterate; accepting or rejecting is a selection between two iterates, so a rule can
+be scanned and vmapped. A rule works on `log L` and `grad log L` only.
+
+The loss-based step (the paper's experiments): on `L` the step is `eta = lr * Lref^(1/frac - 1)`, and `frac = 0`
+means `eta = lr / Lref`. In the log domain, with `exponent = 1/frac - 1` (or -1),
+
+    theta' = theta - lr * exp(exponent * log Lref + log L) * grad log L.
+
+`Lref` is the loss one accepted step *earlier*; the very first step uses 1. A proposal whose loss is higher or not
+finite is rejected and `lr` divided by `factor`; an accepted one multiplies `lr` by `factor` while `lr` is below its
+cap. Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
+Mini-batch SGD applies the rule to whole epochs; there `Lref` is the training loss after the last accepted epoch.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+class Numbers(NamedTuple):
+    """What a sweep may vary without a new compilation."""
+
+    step_size: Float[Array, ""]
+    step_size_cap: Float[Array, ""]
+    exponent: Float[Array, ""]
+    factor: Float[Array, ""]
+
+
+class Iterate(NamedTuple):
+    """A point of the optimization with all that its next step depends on."""
+
+    parameters: tuple
+    gradient: tuple | None  # of log L at the effective weights, for rules that step on the whole training set
+    log_loss: Float[Array, ""]
+    step_size: Float[Array, ""]
+    log_reference: Float[Array, ""]
+    log_time: Float[Array, ""]
+    step: Int[Array, ""]
+    attempts: Int[Array, ""]
+
+
+class Problem(NamedTuple):
+    """The training problem of one seed as pure functions."""
+
+    to_weights: Callable  # parameters -> effective weights
+    log_loss: Callable  # (effective weights, x, y) -> log L
+    x: Float[Array, "n d"]
+    y: Int[Array, " n"]
+    key: Array  # randomness of the optimizer; an attempt folds its number in
+    batch_size: int
+
+
+class Rule(NamedTuple):
+    """One row of `OPTIMIZERS`."""
+
+    propose: Callable[[Problem, Iterate, Numbers], Iterate]
+    monotone: bool  # reject a proposal whose loss is higher
+    full_batch: bool  # step along `Iterate.gradient`
+
+
+def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> Iterate:
+    """The iterate at the initial parameters."""
+    weights = problem.to_weights(parameters)
+    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
+    gradient = gradient if rule.full_batch else None
+    zero = jnp.zeros((), int)
+    log_zero = jnp.full_like(log_loss, -jnp.inf)
+    step_size = jnp.asarray(numbers.step_size, log_loss.dtype)
+    return Iterate(parameters, gradient, log_loss, step_size, jnp.zeros_like(log_loss), log_zero, zero, zero)
+
+
+def attempt(rule: Rule, problem: Problem, now: Iterate, numbers: Numbers) -> tuple[Iterate, Array]:
+    """One proposal, accepted or rejected. Also returns whether it moved any parameter at all."""
+    proposal = rule.propose(problem, now, numbers)
+    moved = jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(_differs, proposal.parameters, now.parameters))))
+    accept = jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss) if rule.monotone else True
+    larger = jnp.where(now.step_size < numbers.step_size_cap, now.step_size * numbers.factor, now.step_size)
+    chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), proposal, now)
+    return (
+        chosen._replace(
+            step_size=jnp.where(accept, larger, now.step_size / numbers.factor),
+            step=now.step + accept,
+            attempts=now.attempts + 1,
+        ),
+        moved,
+    )
+
+
+def _differs(a: Array, b: Array) -> Array:
+    return jnp.any(a != b)
+
+
+def _log_step(now: Iterate, numbers: Numbers) -> Array:
+    """`log eta`, the log of the step on `L` in nats."""
+    return jnp.log(now.step_size) + numbers.exponent * now.log_reference
+
+
+def _descend(problem: Problem, parameters, gradient, scale: Array):
+    """`parameters - scale * pull-back of the gradient in the effective weights`."""
+    _, pull_back = jax.vjp(problem.to_weights, parameters)
+    (pulled,) = pull_back(gradient)
+    return jax.tree.map(lambda p, d: (p - scale * d).astype(p.dtype), parameters, pulled)
+
+
+def propose_full_batch(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
+    """A gradient step on the whole training set."""
+    log_step = _log_step(now, numbers)
+    scale = now.step_size * jnp.exp(numbers.exponent * now.log_reference + now.log_loss)
+    parameters = _descend(problem, now.parameters, now.gradient, scale)
+    weights = problem.to_weights(parameters)
+    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
+    return now._replace(
+        parameters=parameters,
+        gradient=gradient,
+        log_loss=log_loss,
+        log_reference=now.log_loss,
+        log_time=jnp.logaddexp(now.log_time, log_step),
+    )
+
+
+def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
+    """One epoch of mini-batches: a fresh shuffle, every sample once, the last, smaller batch kept."""
+    samples = problem.x.shape[0]
+    batch = min(problem.batch_size, samples)
+    order = jax.random.permutation(jax.random.fold_in(problem.key, now.attempts), samples)
+    log_step = _log_step(now, numbers)
+
+    def step(parameters, indices):
+        weights = problem.to_weights(parameters)
+        log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x[indices], problem.y[indices])
+        return _descend(problem, parameters, gradient, jnp.exp(log_step + log_loss)), None
+
+    whole = samples // batch * batch
+    parameters, _ = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
+    if whole < samples:
+        parameters, _ = step(parameters, order[whole:])
+    log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
+    steps = -(-samples // batch)
+    return now._replace(
+        parameters=parameters,
+        log_loss=log_loss,
+        log_reference=log_loss,
+        log_time=jnp.logaddexp(now.log_time, log_step + jnp.log(float(steps))),
+    )
+
+
+OPTIMIZERS = {
+    "gd": Rule(propose_full_batch, monotone=True, full_batch=True),
+    "gd_constant": Rule(propose_full_batch, monotone=False, full_batch=True),
+    "sgd": Rule(propose_epoch, monotone=True, full_batch=False),
+}

@@ -1,0 +1,312 @@
+"""One run from its configuration to its run directory: the shell around the pure training program.
+
+Hydra calls `job` for every job of a command. Data set -> program -> chunks -> records, with a progress bar on a
+terminal and silence elsewhere.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from wnexp import data as datasets
+from wnexp import records
+from wnexp.config import Config, UserError, as_dict, typed
+from wnexp.errors import explain
+
+Summary = dict[str, Any]
+_CHUNK_SECONDS = 0.3
+_GRID_POINTS = 81
+
+
+def job(composed: DictConfig) -> Summary:
+    """Hydra's task function. What the user can mend comes back as a summary, so the other jobs of a sweep go on."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    directory = Path(hydra.runtime.output_dir)
+    try:
+        return run(typed(composed), directory, lambda: _save_hydra(directory, composed, hydra))
+    except (UserError, OSError) as error:
+        message = explain(error)
+    except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
+        if hydra.mode != RunMode.MULTIRUN:
+            raise
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {error}"
+    print(f"wnexp: error in {_shown(directory)}: {message}", file=sys.stderr)
+    return {"directory": str(directory), "status": "failed", "error": message}
+
+
+def _save_hydra(directory: Path, composed: DictConfig, hydra) -> None:
+    folder = directory / ".hydra"
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(composed, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / "hydra.yaml")
+    OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+
+
+def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda: None) -> Summary:
+    """Train what `config` says into `directory`, or resume it, or say that it is finished. Returns `run.json`.
+
+    Raises `UserError` for what the user can mend and `OSError` when the directory cannot be written.
+    """
+    began = time.monotonic()
+    stored = None if config.overwrite else records.read_status(directory)
+    if stored is not None and records.running_elsewhere(stored):
+        raise UserError(f"{_shown(directory)} is being run by process {stored['process']['pid']}")
+    if stored is not None and not stored["seeds"]:  # it ended before its first record: nothing to keep
+        stored = None
+    if stored is not None:
+        differing = records.differing_keys(stored["config"], as_dict(config))
+        if differing:
+            raise UserError(
+                f"{_shown(directory)} holds a run with another configuration: {', '.join(differing)}; "
+                "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+            )
+        if stored["status"] == "finished":
+            print(f"{_shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
+            return stored | {"directory": str(directory), "skipped": True}
+    dataset = datasets.load(config.data)
+
+    from wnexp.session import prepare  # JAX is imported only once the data are there
+
+    session = prepare(config, dataset)
+    status = _first_status(config, session.platform, stored)
+    record = records.Records(directory, status)
+    if stored is None:
+        directory.mkdir(parents=True, exist_ok=True)
+        record.clear()
+    leaves = None if stored is None else record.restore()
+    record.save()
+    save_hydra()
+    try:
+        _train(config, session, record, leaves, began)
+    except KeyboardInterrupt:
+        _save_failure(record, "interrupted")
+        raise
+    except BaseException as error:
+        _save_failure(record, f"{type(error).__name__}: {error}")
+        raise
+    return status | {"directory": str(directory)}
+
+
+def _save_failure(record: records.Records, reason: str) -> None:
+    record.status |= {"status": "failed", "error": reason}
+    with suppress(OSError):
+        record.save()
+
+
+def _first_status(config: Config, device: str, stored: dict[str, Any] | None) -> dict[str, Any]:
+    packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
+    return {
+        "status": "running",
+        "seeds": [],
+        "steps": 0,
+        "attempts": 0,
+        "wall_seconds": 0.0,
+        "compile_seconds": 0.0,
+        "loop_seconds": stored["loop_seconds"] if stored else 0.0,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "device": device,
+        "precision": config.precision,
+        "git_commit": _git_commit(),
+        "command": " ".join(sys.argv),
+        "process": {"host": platform.node(), "pid": os.getpid()},
+        "config": as_dict(config),
+        "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this code was imported from; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
+        return done.stdout.strip() if done.returncode == 0 else None
+    return None
+
+
+def _train(config: Config, session, record: records.Records, leaves: list[np.ndarray] | None, began: float) -> None:
+    status, seeds = record.status, session.seeds
+    compile_began = time.monotonic()
+    if leaves is None:
+        session.start()
+        if np.all(session.log_losses() <= config.stop.log_loss):
+            raise UserError(
+                f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
+                f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
+            )
+        _save_snapshots(record, session, "initial", range(len(seeds)))
+    else:
+        session.restore(leaves)
+    _append(record, session, session.chunk(0))
+    status["compile_seconds"] = time.monotonic() - compile_began
+    attempts = session.first_attempts
+    with _progress(config) as show:
+        while session.running():
+            chunk_began = time.monotonic()
+            chunk = session.chunk(attempts)
+            seconds = time.monotonic() - chunk_began
+            status["loop_seconds"] += seconds
+            _append(record, session, chunk)
+            show(record, session)
+            attempts = max(1, int(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0)))
+            _update(status, session, began)
+            if record.due():
+                record.save(session.leaves())
+    _save_snapshots(record, session, "final", range(len(seeds)))
+    _update(status, session, began)
+    status["status"] = "finished"
+    record.finish(session.limit_directions(), seeds, _plane(session))
+    _report(record, session)
+
+
+def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
+    rows, filled = chunk
+    record.append(rows, filled, session.seeds)
+    if not filled:
+        return
+    before, after = np.moveaxis(rows["snapshots"][filled - 1], -1, 0)
+    for index in range(before.min(), after.max()):
+        lanes = np.flatnonzero(rows["valid"][filled - 1] & (before <= index) & (index < after))
+        _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:g}", lanes)
+
+
+def _save_snapshots(record: records.Records, session, name: str, lanes) -> None:
+    if len(lanes):
+        weights = session.weights()
+    for lane in lanes:
+        layers = [{key: array[lane] for key, array in layer.items()} for layer in weights]
+        path = record.directory / "snapshots" / f"seed={session.seeds[lane]}" / f"{name}.safetensors"
+        records.save_weights(path, layers)
+
+
+def _update(status: dict[str, Any], session, began: float) -> None:
+    status["seeds"] = session.seed_figures()
+    status["steps"] = max(figures["step"] for figures in status["seeds"])
+    status["attempts"] = max(figures["attempts"] for figures in status["seeds"])
+    status["wall_seconds"] = status["earlier_seconds"] + time.monotonic() - began
+
+
+def _plane(session):
+    """The final decision function of the first seed on a grid, for data in the plane."""
+    dataset = session.dataset
+    if dataset.train_x.shape[1] != 2:
+        return None
+    everything = np.concatenate([dataset.train_x, dataset.test_x])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    middle, reach = (low + high) / 2, max(0.6 * float((high - low).max()), 1.0)
+    axes = [np.linspace(center - reach, center + reach, _GRID_POINTS) for center in middle]
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    outputs = session.first_decision(np.concatenate([everything, grid]))
+    cuts = np.cumsum([len(dataset.train_x), len(dataset.test_x)])
+    points, labels = (dataset.train_x, dataset.test_x, grid), (dataset.train_y, dataset.test_y, None)
+    return records.plane_table(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))
+
+
+def _shown(directory: Path) -> str:
+    """A path as the user would type it."""
+    with suppress(ValueError):
+        return str(directory.resolve().relative_to(Path.cwd()))
+    return str(directory)
+
+
+class _progress:
+    """A bar of the log loss of the slowest seed on its way to the target; nothing where there is no terminal."""
+
+    def __init__(self, config: Config):
+        self._target, self._bar, self._task, self._start = config.stop.log_loss, None, None, None
+
+    def __enter__(self):
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.__enter__()
+            self._task = self._bar.add_task("compiled", total=1.0)
+        return self._show
+
+    def __exit__(self, *exception) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*exception)
+
+    def _show(self, record: records.Records, session) -> None:
+        if self._bar is None or self._task is None:
+            return
+        figures = max(session.seed_figures(), key=lambda figures: figures["log_loss"])
+        self._start = figures["log_loss"] if self._start is None else self._start
+        share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
+        text = (
+            f"log loss {figures['log_loss']:.2f} of {self._target:g}  step size {figures['step_size']:.3g}  "
+            f"margin {session.last_margin():.4g}  step {figures['step']}"
+        )
+        self._bar.update(self._task, completed=min(max(share, 0.0), 1.0), description=text)
+
+
+def _report(record: records.Records, session) -> None:
+    """The closing table: the last row of every seed (a summary by outcome for many seeds), and what to type next."""
+    status, path = record.status, _shown(record.directory)
+    last = {row["seed"]: row for row in record.table("steps").to_pylist()}
+    rows = []
+    for figures in status["seeds"]:
+        row = last[figures["seed"]]
+        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
+        rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
+        rows[-1] += [f"{figures['log_loss']:.3f}", f"{row['normalized_margin']:.4g}", f"{accuracy:.4f}"]
+    tested = session.dataset.test_x.shape[0] > 0
+    header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
+    header.append("test accuracy" if tested else "train accuracy")
+    hidden = len(rows) - 12
+    print(path)
+    print_table(header, rows if hidden <= 0 else rows[:10])
+    if hidden > 0:
+        print(f"... and {len(rows) - 10} more seeds; run.json has them all")
+    speed = sum(figures["attempts"] for figures in status["seeds"]) / max(status["loop_seconds"], 1e-9)
+    print(
+        f"{status['wall_seconds']:.1f} s, {status['compile_seconds']:.1f} s of it tracing and compiling; "
+        f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
+    )
+    print(f"next: wnexp plot '{path}'")
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on standard output, in aligned plain text."""
+    cells = [list(map(str, row)) for row in [header, *rows]]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    for row in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def report_sweep(summaries: Sequence[Summary]) -> None:
+    """The closing table of a sweep, one line a job."""
+    rows = []
+    for summary in summaries:
+        figures = summary.get("seeds") or [{}]
+        outcomes = ", ".join(sorted({str(entry.get("outcome", "-")) for entry in figures}))
+        worst = max((entry["log_loss"] for entry in figures if "log_loss" in entry), default=None)
+        state = "finished earlier" if summary.get("skipped") else summary["status"]
+        shown = "-" if worst is None else f"{worst:.3f}"
+        rows.append([_shown(Path(summary["directory"])), state, outcomes, shown])
+    print()
+    print_table(["run", "status", "outcome", "log loss"], rows)
+    failed = [summary for summary in summaries if summary["status"] == "failed"]
+    parents = sorted({str(Path(_shown(Path(summary["directory"]))).parent) for summary in summaries})
+    if failed:
+        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again")
+    print(f"next: wnexp plot {' '.join(parents)}")

@@ -1,0 +1,259 @@
+"""A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wnexp import losses, network, optimizers, records, train, weightnorm
+from wnexp.config import Config, UserError, choose
+from wnexp.data import Dataset
+
+_SLOTS = 128
+
+
+def prepare(config: Config, dataset: Dataset) -> "Session":
+    """Choose the device and precision, build the program, check initial weights. Raises `UserError`."""
+    _configure_jax()
+    device = _device(config.device)
+    check_precision(config.precision, device.platform)
+    jax.config.update("jax_enable_x64", device.platform != "tpu")
+    program = build_program(config, dataset, device.platform)
+    weights = _initial_weights(config, program)
+    if config.optimizer.batch_size is not None and config.optimizer.batch_size > len(dataset.train_x):
+        print(
+            f"note: optimizer.batch_size={config.optimizer.batch_size} is more than the {len(dataset.train_x)} "
+            "training samples; an epoch is one step on all of them"
+        )
+    return Session(config, dataset, program, weights, device)
+
+
+def _configure_jax() -> None:
+    """Full-precision products, and compiled programs kept in the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    jax.config.update("jax_default_matmul_precision", "highest")
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _device(name: str) -> jax.Device:
+    try:
+        return jax.devices(None if name == "auto" else name)[0]
+    except RuntimeError:
+        known = ", ".join(sorted({device.platform for device in jax.devices()}))
+        raise UserError(f"device={name} is not on this machine; here: auto, {known}") from None
+
+
+def check_precision(precision: str, platform: str) -> None:
+    """Raise `UserError` for float64 on a device that has none."""
+    if precision == "float64" and platform == "tpu":
+        raise UserError("precision=float64 needs a cpu or gpu; a tpu has float32 only (precision=float32)")
+
+
+def build_network(config: Config, inputs: int, outputs: int) -> network.Network:
+    """The architecture of a configuration. Raises `UserError` where the parts do not fit."""
+    model = config.model
+    choose(network.ACTIVATIONS, "model.activation", model.activation)
+    if model.name == "diagonal":
+        if outputs != 1:
+            raise UserError(f"model=diagonal has one output, the data have {outputs} classes; use model=mlp")
+        return network.diagonal(inputs)
+    fixed = None
+    if model.fixed_output is not None:
+        fan_in = [inputs, *model.widths][-1]
+        if not model.widths or outputs != 1 or len(model.fixed_output) != fan_in:
+            raise UserError(
+                f"model.fixed_output has {len(model.fixed_output)} weights; it needs two classes, a hidden layer "
+                f"and one weight for each of the last hidden layer's neurons ({model.widths})"
+            )
+        fixed = tuple(model.fixed_output)
+    return network.mlp(inputs, tuple(model.widths), outputs, model.activation, model.bias == "first", fixed)
+
+
+def build_program(config: Config, dataset: Dataset, platform: str) -> train.Program:
+    """The static description of a run. Raises `UserError` for names that no table knows."""
+    architecture = build_network(config, dataset.train_x.shape[1], dataset.outputs)
+    optimizer, norm = config.optimizer, config.norm
+    choose(optimizers.OPTIMIZERS, "optimizer", optimizer.name)
+    choose(weightnorm.NORMS, "norm", norm.name)
+    last = len(architecture.layers) - 1
+    plain = ["none" if norm.layers == "hidden" and index == last else norm.name for index in range(last + 1)]
+    if optimizer.name == "sgd" and optimizer.batch_size is None:
+        raise UserError("optimizer=sgd needs optimizer.batch_size, an integer of at least 1")
+    choose(losses.LOSSES, "loss", config.loss.name)
+    choose(network.INITIALIZERS, "model.init", config.model.init)
+    return train.Program(
+        network=architecture,
+        norms=tuple(plain),
+        v_norm=norm.v_norm,
+        loss=config.loss.name,
+        reduction=config.loss.reduction,
+        optimizer=optimizer.name,
+        batch_size=optimizer.batch_size or 0,
+        dtype=config.precision,
+        head_dtype="float32" if platform == "tpu" else "float64",
+        max_direction=config.record.max_direction,
+        max_samples=config.record.max_samples,
+        max_gradient=config.record.max_gradient,
+        slots=_SLOTS,
+    )
+
+
+def _initial_weights(config: Config, program: train.Program):
+    """Initial weights of every seed, a leading seed axis on each array. Raises `UserError`."""
+    model, architecture, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
+    if model.initial_weights is not None:
+        arrays = records.load_weights(Path(model.initial_weights).expanduser())
+        weights = _checked_weights(arrays, program, f"model.initial_weights={model.initial_weights}")
+        return jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
+    lanes = [network.initialize(architecture, seed, model.init, program.dtype) for seed in seeds]
+    weights = jax.tree.map(lambda *arrays: np.stack(arrays), *lanes)
+    if model.starts is not None:
+        starts = _starts(model.starts, architecture.layers[0])
+        weights[0]["weight"][:, 0] = starts[np.array(seeds) % len(starts)]
+    return weights
+
+
+def _starts(starts: Any, layer: network.Layer) -> np.ndarray:
+    try:
+        array = np.asarray(starts, float)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    size = layer.shape[-1]
+    if layer.kind != "diagonal" or array.ndim != 2 or array.shape[1] != size or not np.isfinite(array).all():
+        raise UserError(f"model.starts={starts} must be a list of lists of {size} numbers, for model=diagonal")
+    return array
+
+
+def _checked_weights(arrays: dict[str, np.ndarray], program: train.Program, source: str):
+    expected = {}
+    for index, layer in enumerate(program.network.layers):
+        expected[f"layers.{index}.weight"] = layer.shape
+        if layer.bias:
+            expected[f"layers.{index}.bias"] = layer.shape[-1:]
+    got = {key: array.shape for key, array in arrays.items()}
+    for key in sorted({*expected, *got}):
+        if expected.get(key) != got.get(key):
+            raise UserError(f"{source}: {key} has shape {got.get(key)}, the network needs {expected.get(key)}")
+    layers = []
+    for index in range(len(program.network.layers)):
+        layer = {name: arrays.get(f"layers.{index}.{name}") for name in ("weight", "bias")}
+        layers.append({name: array.astype(program.dtype) for name, array in layer.items() if array is not None})
+        if not all(np.isfinite(array).all() for array in layers[-1].values()):
+            raise UserError(f"{source}: layers.{index} holds NaN or infinite values")
+        normalized = program.norms[index] != "none" and program.network.trained[index]
+        if normalized and not np.abs(layers[-1]["weight"]).reshape(-1, layer["weight"].shape[-1]).any(axis=0).all():
+            raise UserError(f"{source}: layers.{index} has a neuron without weights, which has no direction to normalize")
+    return tuple(layers)
+
+
+class Session:
+    """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
+
+    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights, device: jax.Device):
+        self.dataset, self.platform = dataset, device.platform
+        self.seeds = np.arange(config.seed, config.seed + config.seeds)
+        self.snapshot_losses = sorted(set(config.snapshots), reverse=True)
+        self._device, self._program, self._weights = device, program, weights
+        self._train = train.make_train(program)
+        settings = _settings(config, self.snapshot_losses, program.head_dtype)
+        self._fixed = jax.device_put((_data(dataset, program), settings), device)
+        self._state: Any = None
+        self._margin = math.nan
+        # Epochs take long and are counted from one; a full-batch attempt takes microseconds.
+        self.first_attempts = 1000 if optimizers.OPTIMIZERS[program.optimizer].full_batch else 1
+
+    def start(self) -> None:
+        """Set every seed to its initial weights."""
+        self._state = self._train.start(*jax.device_put((self.seeds, self._weights), self._device), *self._fixed)
+
+    def restore(self, leaves: list[np.ndarray]) -> None:
+        """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""
+        shapes = jax.eval_shape(self._train.start, self.seeds, self._weights, *self._fixed)
+        expected, structure = jax.tree.flatten(shapes)
+        if [(leaf.shape, leaf.dtype) for leaf in expected] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+            raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
+        self._state = jax.device_put(jax.tree.unflatten(structure, leaves), self._device)
+
+    def chunk(self, attempts: int) -> tuple[Any, int]:
+        """At most so many attempts of every seed. Returns the record rows and how many slots of them are filled."""
+        self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
+        rows, filled = jax.device_get((rows, filled))
+        if filled:
+            self._margin = float(np.min(rows["steps"]["margin"][filled - 1]))
+        return rows, int(filled)
+
+    def leaves(self) -> list[np.ndarray]:
+        """The whole state, for a checkpoint."""
+        return jax.device_get(jax.tree.leaves(self._state))
+
+    def running(self) -> bool:
+        """Whether any seed still runs."""
+        return bool(np.any(np.asarray(self._state.outcome) == train.RUNNING))
+
+    def log_losses(self) -> np.ndarray:
+        """The present log loss of every seed (nats)."""
+        return np.asarray(self._state.iterate.log_loss)
+
+    def last_margin(self) -> float:
+        """The smallest margin among the seeds at the last record."""
+        return self._margin
+
+    def seed_figures(self) -> list[dict[str, Any]]:
+        """Per seed: outcome, log loss, accepted steps, attempts, step size."""
+        iterate, outcome = self._state.iterate, self._state.outcome
+        columns = jax.device_get((outcome, iterate.log_loss, iterate.step, iterate.attempts, iterate.step_size))
+        return [
+            {
+                "seed": int(seed),
+                "outcome": train.OUTCOMES[outcome],
+                "log_loss": float(log_loss),
+                "step": int(step),
+                "attempts": int(attempts),
+                "step_size": float(step_size),
+            }
+            for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
+        ]
+
+    def weights(self) -> Any:
+        """Effective weights of all layers, a leading seed axis on every array."""
+        return jax.device_get(self._train.weights(self._state))
+
+    def limit_directions(self) -> np.ndarray:
+        """The limit gradient direction of every seed, `(seeds, weights)`."""
+        return np.asarray(self._train.limit(self._state, self._fixed[0]))
+
+    def first_decision(self, x: np.ndarray) -> np.ndarray:
+        """The first seed's output (two classes) or predicted class at points `(n, d)`, shape `(n,)`."""
+        outputs = np.asarray(self._train.outputs(self._state, x.astype(self._program.dtype))[0])
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(float)
+
+
+def _data(dataset: Dataset, program: train.Program) -> train.Data:
+    x = (np.asarray(part, program.dtype) for part in (dataset.train_x, dataset.test_x))
+    return train.Data(next(x), dataset.train_y, next(x), dataset.test_y)
+
+
+def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Settings:
+    optimizer, stop, record = config.optimizer, config.stop, config.record
+    constant = optimizer.name == "gd_constant"
+    exponent = 0.0 if constant else -1.0 if optimizer.frac == 0 else 1 / optimizer.frac - 1
+    cap = math.inf if optimizer.step_size_cap is None else optimizer.step_size_cap
+    real = np.dtype(dtype).type
+    numbers = optimizers.Numbers(
+        real(optimizer.step_size), real(cap), real(exponent), real(1.0 if constant else optimizer.factor)
+    )
+    ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
+    return train.Settings(
+        optimizer=numbers,
+        target=real(stop.log_loss),
+        max_steps=np.int64(stop.max_steps),
+        record_every=np.int64(record.every or 1),
+        record_ratio=real(ratio),
+        snapshots=np.asarray(snapshots, dtype),
+    )

@@ -1,0 +1,94 @@
+"""The parametrizations none, SWN and EWN of one layer's weights.
+
+`w_u` is the incoming weight vector of neuron `u`; the last axis of a weight array is the neuron axis, so
+every per-neuron norm is a norm over all other axes (dense `(fan_in, neurons)`, convolution
+`(height, width, in, neurons)`).
+
+| name | parameters    | `w_u`               | gradient in the parameters, with `G = grad_{w_u} L`, `vhat = v/||v||`  |
+|------|---------------|---------------------|------------------------------------------------------------------------|
+| none | `w_u`         | `w_u`               | `G`                                                                    |
+| swn  | `gamma_u, v_u`| `gamma_u vhat_u`    | `d gamma = vhat.G`, `d v = (gamma/||v||) (I - vhat vhat^T) G`          |
+| ewn  | `alpha_u, v_u`| `exp(alpha_u) vhat_u`| `d alpha = w.G`, `d v = (exp(alpha)/||v||) (I - vhat vhat^T) G`       |
+
+(Morwani and Ramaswamy, arXiv 2010.12909, section 3.) The gradients are not written out below: they are
+`jax.vjp` of `to_weights`. All three start at the same network: `from_weights` then `to_weights` is the identity.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Parameters = dict[str, Array]
+
+
+class Norm(NamedTuple):
+    """One row of `NORMS`: how a weight array becomes parameters and how parameters become weights."""
+
+    from_weights: Callable[[Array, float], Parameters]
+    to_weights: Callable[[Parameters], Array]
+
+
+def neuron_norms(weight: Float[Array, "... neurons"]) -> Float[Array, " neurons"]:
+    """`||w_u||` of every neuron, shape `(neurons,)`."""
+    return jnp.sqrt(jnp.sum(jnp.square(weight), axis=tuple(range(weight.ndim - 1))))
+
+
+def _directions(parameters: Parameters) -> Array:
+    return parameters["v"] / neuron_norms(parameters["v"])
+
+
+def _scaled_direction(weight: Array, v_norm: float) -> Array:
+    return weight * (v_norm / neuron_norms(weight))
+
+
+NORMS = {
+    "none": Norm(
+        from_weights=lambda weight, v_norm: {"w": weight},
+        to_weights=lambda parameters: parameters["w"],
+    ),
+    "swn": Norm(
+        from_weights=lambda weight, v_norm: {
+            "gamma": neuron_norms(weight),
+            "v": _scaled_direction(weight, v_norm),
+        },
+        to_weights=lambda parameters: parameters["gamma"] * _directions(parameters),
+    ),
+    "ewn": Norm(
+        from_weights=lambda weight, v_norm: {
+            "alpha": jnp.log(neuron_norms(weight)),
+            "v": _scaled_direction(weight, v_norm),
+        },
+        to_weights=lambda parameters: jnp.exp(parameters["alpha"]) * _directions(parameters),
+    ),
+}
+
+
+def from_weights(weights, norms: tuple[str, ...], v_norm: float):
+    """Parameters of a network that compute the same function as `weights`.
+
+    `weights` holds one entry a layer, a dict with `weight` and perhaps `bias`, or None for a layer that is
+    not trained; `norms` names the parametrization of each. Biases are plain parameters. `v_norm` is the
+    initial `||v_u||`; the function does not depend on it, the step of `v` scales with `1/v_norm^2`.
+    """
+
+    def layer(entry, norm):
+        bias = {key: value for key, value in entry.items() if key == "bias"}
+        return NORMS[norm].from_weights(entry["weight"], v_norm) | bias
+
+    return tuple(
+        None if entry is None else layer(entry, norm) for entry, norm in zip(weights, norms, strict=True)
+    )
+
+
+def to_weights(parameters, norms: tuple[str, ...]):
+    """The effective weights, the inverse of `from_weights`."""
+
+    def layer(entry, norm):
+        bias = {key: value for key, value in entry.items() if key == "bias"}
+        return {"weight": NORMS[norm].to_weights(entry)} | bias
+
+    return tuple(
+        None if entry is None else layer(entry, norm) for entry, norm in zip(parameters, norms, strict=True)
+    )

@@ -88,7 +88,7 @@ def train(words: list[str]) -> int:
     from hydra._internal import utils
     from hydra.core.utils import JobReturn
 
-    from wnexp import config, runner
+    from wnexp import config, report, runner
 
     groups = tuple(f"+{group}=" for group in config.GROUPS)
     sys.argv = ["wnexp train", *(word[1:] if word.startswith(groups) else word for word in words)]
@@ -104,7 +104,7 @@ def train(words: list[str]) -> int:
     batches = returned[-1] if isinstance(returned[-1], list) else [returned[-1:]]
     jobs = [job.return_value for batch in batches for job in batch if isinstance(job, JobReturn)]
     if isinstance(returned[-1], list):
-        runner.report_sweep(jobs)
+        report.report_sweep(jobs)
     return int(any(job["status"] == "failed" for job in jobs))
 
 
@@ -131,9 +131,9 @@ def runs(words: list[str]) -> int:
     """`wnexp runs`: one line a run."""
     if len(words) > 1 or any(word.startswith("-") for word in words):
         return _usage(f"unknown arguments {' '.join(words)} (wnexp runs --help)")
-    from wnexp import records
+    from wnexp import report
 
-    records.print_runs(Path(words[0] if words else "outputs"))
+    report.print_runs(Path(words[0] if words else "outputs"))
     return 0
 
 

@@ -17,6 +17,7 @@ Row = TypeVar("Row")
 
 GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
 
+
 class UserError(Exception):
     """Something the user can mend: shown as its message alone, exit code 1."""
 

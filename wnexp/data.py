@@ -92,7 +92,7 @@ def file(config: DataConfig) -> Dataset:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
-    """A checked data set from arrays `train_x (n, ...)`, `train_y (n,)` and perhaps the test pair. Raises `UserError`."""
+    """A checked data set from `train_x (n, ...)`, `train_y (n,)` and perhaps the test pair. Raises `UserError`."""
     for key in ("train_x", "train_y"):
         if key not in arrays:
             raise UserError(f"{source}: array {key} is missing; needed: train_x, train_y; optional: test_x, test_y")

@@ -68,7 +68,7 @@ def _soft_margin_parts(s):
 
 
 def log_losses(s: Float[Array, "n c"], loss: str) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """`lambda(z_i)`, the log of every sample's loss, as two parts `high, low` of shape `(n,)` whose sum it is (nats)."""
+    """`lambda(z_i)`, the log of every sample's loss (nats), as a sum of two parts `high, low` of shape `(n,)`."""
     return LOSSES[loss](*_soft_margin_parts(s))
 
 

@@ -1,4 +1,4 @@
-"""Homogeneous feed-forward networks `Phi(w; x)`: architecture -> `initialize(seed)`, `apply(weights, x)`, degrees `k_l`.
+"""Homogeneous feed-forward networks `Phi(w; x)`: architecture -> initial weights, outputs, degrees `k_l`.
 
 Nothing here knows of normalization: a network multiplies with *effective weights*. A network is a tuple of
 layers; its weights are a tuple with one dict a layer, `{"weight": (..., neurons)}` and perhaps

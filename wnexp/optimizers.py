@@ -19,16 +19,21 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+_MOST_IDLE = 1000
+_IDLE_MOVE = 100
+_SMALLEST_STEP_SIZE = 1e-290  # even a gradient that is not finite ends here
 
 
 class Numbers(NamedTuple):
     """What a sweep may vary without a new compilation."""
 
-    step_size: Float[Array, ""]
-    step_size_cap: Float[Array, ""]
-    exponent: Float[Array, ""]
-    factor: Float[Array, ""]
+    step_size: Float[Array | np.generic, ""]
+    step_size_cap: Float[Array | np.generic, ""]
+    exponent: Float[Array | np.generic, ""]
+    factor: Float[Array | np.generic, ""]
 
 
 class Iterate(NamedTuple):
@@ -42,6 +47,7 @@ class Iterate(NamedTuple):
     log_time: Float[Array, ""]
     step: Int[Array, ""]
     attempts: Int[Array, ""]
+    idle: Int[Array, ""]  # rejections since the last accepted step of note; see `stalled`
 
 
 class Problem(NamedTuple):
@@ -71,28 +77,39 @@ def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> Iterate
     zero = jnp.zeros((), int)
     log_zero = jnp.full_like(log_loss, -jnp.inf)
     step_size = jnp.asarray(numbers.step_size, log_loss.dtype)
-    return Iterate(parameters, gradient, log_loss, step_size, jnp.zeros_like(log_loss), log_zero, zero, zero)
+    return Iterate(parameters, gradient, log_loss, step_size, jnp.zeros_like(log_loss), log_zero, zero, zero, zero)
 
 
-def attempt(rule: Rule, problem: Problem, now: Iterate, numbers: Numbers) -> tuple[Iterate, Array]:
-    """One proposal, accepted or rejected. Also returns whether it moved any parameter at all."""
+def attempt(rule: Rule, problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
+    """One proposal, accepted or rejected."""
     proposal = rule.propose(problem, now, numbers)
-    moved = jnp.any(jnp.stack(jax.tree.leaves(jax.tree.map(_differs, proposal.parameters, now.parameters))))
     accept = jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss) if rule.monotone else True
     larger = jnp.where(now.step_size < numbers.step_size_cap, now.step_size * numbers.factor, now.step_size)
     chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), proposal, now)
-    return (
-        chosen._replace(
-            step_size=jnp.where(accept, larger, now.step_size / numbers.factor),
-            step=now.step + accept,
-            attempts=now.attempts + 1,
-        ),
-        moved,
+    moves = jax.tree.leaves(jax.tree.map(_relative_move, proposal.parameters, now.parameters))
+    move = jnp.max(jnp.stack(moves))  # NaN where a parameter is
+    eps = jnp.finfo(moves[0].dtype).eps
+    moved = accept & ~(move <= _IDLE_MOVE * eps)
+    return chosen._replace(
+        step_size=jnp.where(accept, larger, now.step_size / numbers.factor),
+        step=now.step + accept,
+        attempts=now.attempts + 1,
+        idle=jnp.where(move <= eps, _MOST_IDLE, jnp.where(moved, 0, now.idle + ~jnp.asarray(accept))),
     )
 
 
-def _differs(a: Array, b: Array) -> Array:
-    return jnp.any(a != b)
+def stalled(iterate: Iterate) -> Array:
+    """Whether the step has become too small to get anywhere.
+
+    That is so when the last proposal changed no parameter by more than one rounding, relative to the largest of its
+    array, or after `_MOST_IDLE` rejections without an accepted step of more than `_IDLE_MOVE` roundings: on a kink of
+    the network (ReLU) steps of that size are accepted and rejected in turns for ever.
+    """
+    return (iterate.idle >= _MOST_IDLE) | (iterate.step_size < _SMALLEST_STEP_SIZE)
+
+
+def _relative_move(new: Array, old: Array) -> Array:
+    return jnp.max(jnp.abs(new - old)) / jnp.maximum(jnp.max(jnp.abs(old)), jnp.finfo(old.dtype).tiny)
 
 
 def _log_step(now: Iterate, numbers: Numbers) -> Array:

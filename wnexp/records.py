@@ -92,9 +92,9 @@ def write_atomically(path: Path, write) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write(temporary)
-        with open(temporary, "rb") as handle:
+        with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

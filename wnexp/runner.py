@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from wnexp import data as datasets
 from wnexp import records
 from wnexp.config import Config, UserError, as_dict, typed
 from wnexp.errors import explain
+from wnexp.report import Progress, report_run, shown
 
 Summary = dict[str, Any]
 _CHUNK_SECONDS = 0.3
@@ -45,7 +46,7 @@ def job(composed: DictConfig) -> Summary:
             raise
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
-    print(f"wnexp: error in {_shown(directory)}: {message}", file=sys.stderr)
+    print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
     return {"directory": str(directory), "status": "failed", "error": message}
 
 
@@ -65,18 +66,18 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
     began = time.monotonic()
     stored = None if config.overwrite else records.read_status(directory)
     if stored is not None and records.running_elsewhere(stored):
-        raise UserError(f"{_shown(directory)} is being run by process {stored['process']['pid']}")
+        raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
     if stored is not None and not stored["seeds"]:  # it ended before its first record: nothing to keep
         stored = None
     if stored is not None:
         differing = records.differing_keys(stored["config"], as_dict(config))
         if differing:
             raise UserError(
-                f"{_shown(directory)} holds a run with another configuration: {', '.join(differing)}; "
+                f"{shown(directory)} holds a run with another configuration: {', '.join(differing)}; "
                 "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
             )
         if stored["status"] == "finished":
-            print(f"{_shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
+            print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
             return stored | {"directory": str(directory), "skipped": True}
     dataset = datasets.load(config.data)
 
@@ -156,7 +157,7 @@ def _train(config: Config, session, record: records.Records, leaves: list[np.nda
     _append(record, session, session.chunk(0))
     status["compile_seconds"] = time.monotonic() - compile_began
     attempts = session.first_attempts
-    with _progress(config) as show:
+    with Progress(config.stop.log_loss) as show:
         while session.running():
             chunk_began = time.monotonic()
             chunk = session.chunk(attempts)
@@ -172,7 +173,7 @@ def _train(config: Config, session, record: records.Records, leaves: list[np.nda
     _update(status, session, began)
     status["status"] = "finished"
     record.finish(session.limit_directions(), seeds, _plane(session))
-    _report(record, session)
+    report_run(record, session)
 
 
 def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
@@ -216,97 +217,3 @@ def _plane(session):
     cuts = np.cumsum([len(dataset.train_x), len(dataset.test_x)])
     points, labels = (dataset.train_x, dataset.test_x, grid), (dataset.train_y, dataset.test_y, None)
     return records.plane_table(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))
-
-
-def _shown(directory: Path) -> str:
-    """A path as the user would type it."""
-    with suppress(ValueError):
-        return str(directory.resolve().relative_to(Path.cwd()))
-    return str(directory)
-
-
-class _progress:
-    """A bar of the log loss of the slowest seed on its way to the target; nothing where there is no terminal."""
-
-    def __init__(self, config: Config):
-        self._target, self._bar, self._task, self._start = config.stop.log_loss, None, None, None
-
-    def __enter__(self):
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.__enter__()
-            self._task = self._bar.add_task("compiled", total=1.0)
-        return self._show
-
-    def __exit__(self, *exception) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*exception)
-
-    def _show(self, record: records.Records, session) -> None:
-        if self._bar is None or self._task is None:
-            return
-        figures = max(session.seed_figures(), key=lambda figures: figures["log_loss"])
-        self._start = figures["log_loss"] if self._start is None else self._start
-        share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
-        text = (
-            f"log loss {figures['log_loss']:.2f} of {self._target:g}  step size {figures['step_size']:.3g}  "
-            f"margin {session.last_margin():.4g}  step {figures['step']}"
-        )
-        self._bar.update(self._task, completed=min(max(share, 0.0), 1.0), description=text)
-
-
-def _report(record: records.Records, session) -> None:
-    """The closing table: the last row of every seed (a summary by outcome for many seeds), and what to type next."""
-    status, path = record.status, _shown(record.directory)
-    last = {row["seed"]: row for row in record.table("steps").to_pylist()}
-    rows = []
-    for figures in status["seeds"]:
-        row = last[figures["seed"]]
-        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
-        rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
-        rows[-1] += [f"{figures['log_loss']:.3f}", f"{row['normalized_margin']:.4g}", f"{accuracy:.4f}"]
-    tested = session.dataset.test_x.shape[0] > 0
-    header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
-    header.append("test accuracy" if tested else "train accuracy")
-    hidden = len(rows) - 12
-    print(path)
-    print_table(header, rows if hidden <= 0 else rows[:10])
-    if hidden > 0:
-        print(f"... and {len(rows) - 10} more seeds; run.json has them all")
-    speed = sum(figures["attempts"] for figures in status["seeds"]) / max(status["loop_seconds"], 1e-9)
-    print(
-        f"{status['wall_seconds']:.1f} s, {status['compile_seconds']:.1f} s of it tracing and compiling; "
-        f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
-    )
-    print(f"next: wnexp plot '{path}'")
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on standard output, in aligned plain text."""
-    cells = [list(map(str, row)) for row in [header, *rows]]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
-    for row in cells:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def report_sweep(summaries: Sequence[Summary]) -> None:
-    """The closing table of a sweep, one line a job."""
-    rows = []
-    for summary in summaries:
-        figures = summary.get("seeds") or [{}]
-        outcomes = ", ".join(sorted({str(entry.get("outcome", "-")) for entry in figures}))
-        worst = max((entry["log_loss"] for entry in figures if "log_loss" in entry), default=None)
-        state = "finished earlier" if summary.get("skipped") else summary["status"]
-        shown = "-" if worst is None else f"{worst:.3f}"
-        rows.append([_shown(Path(summary["directory"])), state, outcomes, shown])
-    print()
-    print_table(["run", "status", "outcome", "log loss"], rows)
-    failed = [summary for summary in summaries if summary["status"] == "failed"]
-    parents = sorted({str(Path(_shown(Path(summary["directory"]))).parent) for summary in summaries})
-    if failed:
-        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again")
-    print(f"next: wnexp plot {' '.join(parents)}")

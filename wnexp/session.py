@@ -1,11 +1,13 @@
 """A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxlib.xla_client import Device
 
 from wnexp import losses, network, optimizers, records, train, weightnorm
 from wnexp.config import Config, UserError, choose
@@ -35,13 +37,13 @@ def _configure_jax() -> None:
     from platformdirs import user_cache_path
 
     jax.config.update("jax_default_matmul_precision", "highest")
-    if jax.config.jax_compilation_cache_dir is None:
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _device(name: str) -> jax.Device:
+def _device(name: str) -> Device:
     try:
         return jax.devices(None if name == "auto" else name)[0]
     except RuntimeError:
@@ -104,7 +106,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
     )
 
 
-def _initial_weights(config: Config, program: train.Program):
+def _initial_weights(config: Config, program: train.Program) -> Any:
     """Initial weights of every seed, a leading seed axis on each array. Raises `UserError`."""
     model, architecture, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
     if model.initial_weights is not None:
@@ -148,14 +150,16 @@ def _checked_weights(arrays: dict[str, np.ndarray], program: train.Program, sour
             raise UserError(f"{source}: layers.{index} holds NaN or infinite values")
         normalized = program.norms[index] != "none" and program.network.trained[index]
         if normalized and not np.abs(layers[-1]["weight"]).reshape(-1, layer["weight"].shape[-1]).any(axis=0).all():
-            raise UserError(f"{source}: layers.{index} has a neuron without weights, which has no direction to normalize")
+            raise UserError(
+                f"{source}: layers.{index} has a neuron without weights, which has no direction to normalize"
+            )
     return tuple(layers)
 
 
 class Session:
     """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
 
-    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights, device: jax.Device):
+    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights, device: Device):
         self.dataset, self.platform = dataset, device.platform
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.snapshot_losses = sorted(set(config.snapshots), reverse=True)

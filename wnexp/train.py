@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from wnexp import losses, measures, network, optimizers, weightnorm
@@ -22,9 +23,6 @@ from wnexp import losses, measures, network, optimizers, weightnorm
 # Outcomes; the index is the code in `State.outcome`.
 OUTCOMES = ("running", "target_reached", "max_steps", "step_underflow", "non_finite")
 RUNNING, TARGET_REACHED, MAX_STEPS, STEP_UNDERFLOW, NON_FINITE = range(len(OUTCOMES))
-
-# A step size below this can no longer move a weight: whatever the gradient, the run has stalled.
-_SMALLEST_STEP_SIZE = 1e-290
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,21 @@ class Program:
 class Data(NamedTuple):
     """Arrays of one data set; the test pair may have no rows."""
 
-    train_x: Float[Array, "n d"]
-    train_y: Int[Array, " n"]
-    test_x: Float[Array, "m d"]
-    test_y: Int[Array, " m"]
+    train_x: Float[Array | np.ndarray, "n d"]
+    train_y: Int[Array | np.ndarray, " n"]
+    test_x: Float[Array | np.ndarray, "m d"]
+    test_y: Int[Array | np.ndarray, " m"]
 
 
 class Settings(NamedTuple):
     """Traced numbers of a run."""
 
     optimizer: optimizers.Numbers
-    target: Float[Array, ""]  # log loss at which a seed is done (nats)
-    max_steps: Int[Array, ""]
-    record_every: Int[Array, ""]  # the next record point after step k is
-    record_ratio: Float[Array, ""]  # max(k + record_every, ceil(k * record_ratio))
-    snapshots: Float[Array, " thresholds"]  # log losses, descending
+    target: Float[Array | np.generic, ""]  # log loss at which a seed is done (nats)
+    max_steps: Int[Array | np.generic, ""]
+    record_every: Int[Array | np.generic, ""]  # the next record point after step k is
+    record_ratio: Float[Array | np.generic, ""]  # max(k + record_every, ceil(k * record_ratio))
+    snapshots: Float[Array | np.ndarray, " thresholds"]  # log losses, descending
 
 
 class State(NamedTuple):
@@ -114,14 +112,13 @@ def _problem(program: Program, state_seed, fixed, data: Data) -> optimizers.Prob
     )
 
 
-def _outcome(iterate: optimizers.Iterate, settings: Settings, moved) -> Array:
+def _outcome(iterate: optimizers.Iterate, settings: Settings) -> Array:
     """The outcome after an attempt; a reached target counts before everything else but a non-finite loss."""
-    stalled = ~moved | (iterate.step_size < _SMALLEST_STEP_SIZE)
     return jnp.select(
         [
             ~jnp.isfinite(iterate.log_loss),
             iterate.log_loss <= settings.target,
-            stalled,
+            optimizers.stalled(iterate),
             iterate.step >= settings.max_steps,
         ],
         [NON_FINITE, TARGET_REACHED, STEP_UNDERFLOW, MAX_STEPS],
@@ -134,7 +131,7 @@ def _start(program: Program, seed, weights, data: Data, settings: Settings) -> S
     parameters = weightnorm.from_weights(trained, program.norms, program.v_norm)
     rule = optimizers.OPTIMIZERS[program.optimizer]
     iterate = optimizers.start(rule, _problem(program, seed, fixed, data), parameters, settings.optimizer)
-    outcome = _outcome(iterate, settings, moved=jnp.asarray(True))
+    outcome = _outcome(iterate, settings)
     zero = jnp.zeros((), int)
     nan = jnp.full_like(iterate.log_loss, jnp.nan)
     return State(iterate, fixed, jnp.asarray(seed, int), outcome, zero, zero - 1, nan, nan, zero)
@@ -161,8 +158,8 @@ def _advance(program: Program, state: State, data: Data, settings: Settings, lim
         return (state.outcome == RUNNING) & ~_due(state, settings) & (state.iterate.attempts < limit)
 
     def attempt(state):
-        iterate, moved = optimizers.attempt(rule, problem, state.iterate, settings.optimizer)
-        return state._replace(iterate=iterate, outcome=_outcome(iterate, settings, moved))
+        iterate = optimizers.attempt(rule, problem, state.iterate, settings.optimizer)
+        return state._replace(iterate=iterate, outcome=_outcome(iterate, settings))
 
     return jax.lax.while_loop(unfinished, attempt, state)
 
@@ -210,7 +207,7 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
     return jax.tree.map(lambda new, old: jnp.where(due, new, old), recorded, state), rows
 
 
-def _chunk(program: Program, state: State, data: Data, settings: Settings, attempts) -> tuple[State, Any, Array]:
+def _chunk(program: Program, state: State, data: Data, settings: Settings, attempts) -> tuple[State, Any, Any]:
     advance = jax.vmap(lambda state, limit: _advance(program, state, data, settings, limit))
     record = jax.vmap(lambda state: _record(program, state, data, settings))
     limit = state.iterate.attempts + attempts
@@ -275,5 +272,5 @@ def make_train(program: Program) -> Train:
         weights=jax.jit(weights),
         limit=jax.jit(limit),
         outputs=jax.jit(outputs),
-        compilations=chunk._cache_size,
+        compilations=chunk._cache_size,  # pyright: ignore[reportAttributeAccessIssue]
     )

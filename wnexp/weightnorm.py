@@ -77,9 +77,7 @@ def from_weights(weights, norms: tuple[str, ...], v_norm: float):
         bias = {key: value for key, value in entry.items() if key == "bias"}
         return NORMS[norm].from_weights(entry["weight"], v_norm) | bias
 
-    return tuple(
-        None if entry is None else layer(entry, norm) for entry, norm in zip(weights, norms, strict=True)
-    )
+    return tuple(None if entry is None else layer(entry, norm) for entry, norm in zip(weights, norms, strict=True))
 
 
 def to_weights(parameters, norms: tuple[str, ...]):
@@ -89,6 +87,4 @@ def to_weights(parameters, norms: tuple[str, ...]):
         bias = {key: value for key, value in entry.items() if key == "bias"}
         return {"weight": NORMS[norm].to_weights(entry)} | bias
 
-    return tuple(
-        None if entry is None else layer(entry, norm) for entry, norm in zip(parameters, norms, strict=True)
-    )
+    return tuple(None if entry is None else layer(entry, norm) for entry, norm in zip(parameters, norms, strict=True))

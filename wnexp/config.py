@@ -182,8 +182,10 @@ def unknown_key(key: str) -> str:
 def _leaves(schema: type, prefix: str = "") -> list[str]:
     names = []
     for entry in dataclasses.fields(schema):
-        nested = dataclasses.is_dataclass(entry.type)
-        names += _leaves(entry.type, f"{prefix}{entry.name}.") if nested else [prefix + entry.name]
+        if isinstance(entry.type, type) and dataclasses.is_dataclass(entry.type):
+            names += _leaves(entry.type, f"{prefix}{entry.name}.")
+        else:
+            names.append(prefix + entry.name)
     return names
 
 

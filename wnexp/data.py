@@ -3,10 +3,11 @@
 Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`.
 """
 
+import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,14 +67,21 @@ def simple_traj(config: DataConfig) -> Dataset:
 
 
 def digits(config: DataConfig) -> Dataset:
-    """scikit-learn's bundled handwritten digits, standardized by the training set's one mean and deviation."""
+    """scikit-learn's bundled handwritten digits; every pixel centred over the training set, overall deviation 2.
+
+    Pixels are centred because a component that all images share makes the loss so sharp that gradient descent needs
+    ten times the epochs. The scale of the inputs decides how far the weights must grow: the smaller the inputs, the
+    fewer neurons EWN keeps at a given loss, and the lower its test accuracy.
+    """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     x, y = load_digits(return_X_y=True)
-    train_x, test_x, train_y, test_y = train_test_split(x, y, test_size=360, stratify=y, random_state=0)
-    mean, deviation = train_x.mean(), train_x.std()
-    return Dataset((train_x - mean) / deviation, train_y, (test_x - mean) / deviation, test_y)
+    parts: Any = train_test_split(x, y, test_size=360, stratify=y, random_state=0)
+    train_x, test_x, train_y, test_y = parts
+    mean = train_x.mean(axis=0)
+    scale = 2 / (train_x - mean).std()
+    return Dataset(scale * (train_x - mean), train_y, scale * (test_x - mean), test_y)
 
 
 def file(config: DataConfig) -> Dataset:
@@ -84,7 +92,7 @@ def file(config: DataConfig) -> Dataset:
     if not path.is_file():
         raise UserError(f"data.path={config.path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in ("train_x", "train_y", "test_x", "test_y") if key in stored}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise UserError(f"data.path={config.path}: not a readable .npz file ({str(error).splitlines()[0]})") from None
@@ -124,7 +132,8 @@ def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndar
         raise UserError(f"{source}: {name}_x and {name}_y must be numbers, not {x.dtype} and {y.dtype}")
     if x.ndim < 2 or y.shape != x.shape[:1]:
         raise UserError(f"{source}: {name}_x {x.shape} and {name}_y {y.shape} must be (n, d) and (n,)")
-    x, labels = x.reshape(len(x), -1).astype(np.float64), y.astype(np.float64)
+    x = x.reshape(len(x), math.prod(x.shape[1:])).astype(np.float64)
+    labels = y.astype(np.float64)
     if not np.isfinite(x).all():
         raise UserError(f"{source}: {name}_x holds {int((~np.isfinite(x)).sum())} NaN or infinite values")
     if not np.isfinite(labels).all() or (labels != np.round(labels)).any():

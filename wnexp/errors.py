@@ -2,7 +2,7 @@
 
 import re
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -13,13 +13,22 @@ def explain(error: BaseException) -> str | None:
     """The message for a user's mistake, or None for an error that is no such thing."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, YAMLError):
         return " ".join(str(error).split())
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):
-        return None
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return _explain_hydra(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return None
+
+
+def _explain_hydra(error: Exception) -> str:
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        reason = text.splitlines()[0]
+        return (
+            f"{error.override} cannot be read ({reason});\nvalues with = or , or brackets need quotes: 'KEY=\"VALUE\"'"
+        )
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", text):
         known = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)
         options = ", ".join(known.group(1).split()) if known else "none"

@@ -19,7 +19,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 _MOST_IDLE = 1000
@@ -30,10 +29,10 @@ _SMALLEST_STEP_SIZE = 1e-290  # even a gradient that is not finite ends here
 class Numbers(NamedTuple):
     """What a sweep may vary without a new compilation."""
 
-    step_size: Float[Array | np.generic, ""]
-    step_size_cap: Float[Array | np.generic, ""]
-    exponent: Float[Array | np.generic, ""]
-    factor: Float[Array | np.generic, ""]
+    step_size: Float[Array, ""]
+    step_size_cap: Float[Array, ""]
+    exponent: Float[Array, ""]
+    factor: Float[Array, ""]
 
 
 class Iterate(NamedTuple):

@@ -112,7 +112,7 @@ def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> Non
     from safetensors.numpy import save_file
 
     arrays = {
-        f"layers.{index}.{name}": np.ascontiguousarray(array)
+        f"layers.{index}.{name}": np.asarray(array, order="C")
         for index, layer in enumerate(weights)
         for name, array in layer.items()
     }
@@ -234,7 +234,7 @@ class Records:
         from safetensors.numpy import save_file
 
         counts = {name: str(self.table(name).num_rows) for name in self._tables}
-        arrays = {f"{index:04d}": np.ascontiguousarray(leaf) for index, leaf in enumerate(leaves)}
+        arrays = {f"{index:04d}": np.asarray(leaf, order="C") for index, leaf in enumerate(leaves)}
         path = self.directory / "checkpoint.safetensors"
         write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata=counts))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxlib.xla_client import Device
 
 from wnexp import losses, network, optimizers, records, train, weightnorm
 from wnexp.config import Config, UserError, choose
@@ -43,7 +42,7 @@ def _configure_jax() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _device(name: str) -> Device:
+def _device(name: str) -> Any:
     try:
         return jax.devices(None if name == "auto" else name)[0]
     except RuntimeError:
@@ -126,40 +125,39 @@ def _starts(starts: Any, layer: network.Layer) -> np.ndarray:
         array = np.asarray(starts, float)
     except (TypeError, ValueError):
         array = np.empty(0)
-    size = layer.shape[-1]
-    if layer.kind != "diagonal" or array.ndim != 2 or array.shape[1] != size or not np.isfinite(array).all():
+    size = int(layer.shape[-1])
+    if layer.kind != "diagonal" or array.ndim != 2 or array.shape[-1] != size or not np.isfinite(array).all():
         raise UserError(f"model.starts={starts} must be a list of lists of {size} numbers, for model=diagonal")
     return array
 
 
 def _checked_weights(arrays: dict[str, np.ndarray], program: train.Program, source: str):
-    expected = {}
+    expected: dict[str, tuple[int, ...]] = {}
     for index, layer in enumerate(program.network.layers):
         expected[f"layers.{index}.weight"] = layer.shape
         if layer.bias:
             expected[f"layers.{index}.bias"] = layer.shape[-1:]
-    got = {key: array.shape for key, array in arrays.items()}
+    got: dict[str, tuple[int, ...]] = {key: array.shape for key, array in arrays.items()}
     for key in sorted({*expected, *got}):
         if expected.get(key) != got.get(key):
             raise UserError(f"{source}: {key} has shape {got.get(key)}, the network needs {expected.get(key)}")
     layers = []
-    for index in range(len(program.network.layers)):
-        layer = {name: arrays.get(f"layers.{index}.{name}") for name in ("weight", "bias")}
-        layers.append({name: array.astype(program.dtype) for name, array in layer.items() if array is not None})
+    for index, spec in enumerate(program.network.layers):
+        names = [name for name in ("weight", "bias") if f"layers.{index}.{name}" in arrays]
+        layers.append({name: arrays[f"layers.{index}.{name}"].astype(program.dtype) for name in names})
         if not all(np.isfinite(array).all() for array in layers[-1].values()):
             raise UserError(f"{source}: layers.{index} holds NaN or infinite values")
-        normalized = program.norms[index] != "none" and program.network.trained[index]
-        if normalized and not np.abs(layers[-1]["weight"]).reshape(-1, layer["weight"].shape[-1]).any(axis=0).all():
-            raise UserError(
-                f"{source}: layers.{index} has a neuron without weights, which has no direction to normalize"
-            )
+        normalized = program.norms[index] != "none" and spec.fixed is None
+        fan_in = tuple(range(len(spec.shape) - 1))
+        if normalized and not layers[-1]["weight"].any(axis=fan_in).all():
+            raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")
     return tuple(layers)
 
 
 class Session:
     """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
 
-    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights, device: Device):
+    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights: Any, device: Any):
         self.dataset, self.platform = dataset, device.platform
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.snapshot_losses = sorted(set(config.snapshots), reverse=True)
@@ -239,8 +237,10 @@ class Session:
 
 
 def _data(dataset: Dataset, program: train.Program) -> train.Data:
-    x = (np.asarray(part, program.dtype) for part in (dataset.train_x, dataset.test_x))
-    return train.Data(next(x), dataset.train_y, next(x), dataset.test_y)
+    arrays: Any = dataset._replace(
+        train_x=dataset.train_x.astype(program.dtype), test_x=dataset.test_x.astype(program.dtype)
+    )
+    return train.Data(*arrays)
 
 
 def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Settings:
@@ -248,7 +248,9 @@ def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Setti
     constant = optimizer.name == "gd_constant"
     exponent = 0.0 if constant else -1.0 if optimizer.frac == 0 else 1 / optimizer.frac - 1
     cap = math.inf if optimizer.step_size_cap is None else optimizer.step_size_cap
-    real = np.dtype(dtype).type
+    real: Any = np.dtype(dtype).type
+    integer: Any = np.int64
+    thresholds: Any = np.asarray(snapshots, dtype)
     numbers = optimizers.Numbers(
         real(optimizer.step_size), real(cap), real(exponent), real(1.0 if constant else optimizer.factor)
     )
@@ -256,8 +258,8 @@ def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Setti
     return train.Settings(
         optimizer=numbers,
         target=real(stop.log_loss),
-        max_steps=np.int64(stop.max_steps),
-        record_every=np.int64(record.every or 1),
+        max_steps=integer(stop.max_steps),
+        record_every=integer(record.every or 1),
         record_ratio=real(ratio),
-        snapshots=np.asarray(snapshots, dtype),
+        snapshots=thresholds,
     )

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from wnexp import losses, measures, network, optimizers, weightnorm
@@ -47,21 +46,21 @@ class Program:
 class Data(NamedTuple):
     """Arrays of one data set; the test pair may have no rows."""
 
-    train_x: Float[Array | np.ndarray, "n d"]
-    train_y: Int[Array | np.ndarray, " n"]
-    test_x: Float[Array | np.ndarray, "m d"]
-    test_y: Int[Array | np.ndarray, " m"]
+    train_x: Float[Array, "n d"]
+    train_y: Int[Array, " n"]
+    test_x: Float[Array, "m d"]
+    test_y: Int[Array, " m"]
 
 
 class Settings(NamedTuple):
     """Traced numbers of a run."""
 
     optimizer: optimizers.Numbers
-    target: Float[Array | np.generic, ""]  # log loss at which a seed is done (nats)
-    max_steps: Int[Array | np.generic, ""]
-    record_every: Int[Array | np.generic, ""]  # the next record point after step k is
-    record_ratio: Float[Array | np.generic, ""]  # max(k + record_every, ceil(k * record_ratio))
-    snapshots: Float[Array | np.ndarray, " thresholds"]  # log losses, descending
+    target: Float[Array, ""]  # log loss at which a seed is done (nats)
+    max_steps: Int[Array, ""]
+    record_every: Int[Array, ""]  # the next record point after step k is
+    record_ratio: Float[Array, ""]  # max(k + record_every, ceil(k * record_ratio))
+    snapshots: Float[Array, " thresholds"]  # log losses, descending
 
 
 class State(NamedTuple):

@@ -2,6 +2,7 @@
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from collections.abc import Sequence
 

@@ -1,0 +1,80 @@
+"""Every configuration file composes into the schema and builds a program; both ways of naming a group work."""
+
+from functools import cache
+from pathlib import Path
+
+import hydra
+import pytest
+
+from wnexp import data as datasets
+from wnexp.config import configs_folder, typed
+from wnexp.session import build_program
+
+FILES = sorted(configs_folder().glob("*/*.yaml"))
+OPTIONS = [(path.parent.name, path.stem) for path in FILES]
+
+
+def compose(*overrides):
+    with hydra.initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        config = hydra.compose("config", overrides=list(overrides))
+    return typed(config)
+
+
+@cache
+def dataset(config):
+    return datasets.load(config)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_file_composes_and_builds_a_program(group, option, tmp_path):
+    overrides = [f"{group}={option}"]
+    if option == "file":
+        overrides.append(f"data.path={tmp_path}/data.npz")
+    config = compose(*overrides)
+    if group != "experiment":
+        assert getattr(config, group).name == option
+    if option != "file":
+        build_program(config, dataset(config.data), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "norm"),
+    list(itertools.product([o for g, o in OPTIONS if g == "experiment"], ["none", "swn", "ewn"])),
+)
+def test_every_experiment_takes_every_norm(experiment, norm):
+    config = compose(f"experiment={experiment}", f"norm={norm}")
+    program = build_program(config, dataset(config.data), "cpu")
+    assert config.norm.name == norm and norm in program.norms
+
+
+def test_xor_has_the_papers_numbers_for_each_norm():
+    numbers = {
+        norm: (config.optimizer.frac, config.optimizer.step_size_cap)
+        for norm in ("none", "swn", "ewn")
+        if (config := compose("experiment=xor", f"norm={norm}"))
+    }
+    assert numbers == {"none": (15, 0.1), "swn": (15, 1.0), "ewn": (5, 0.1)}
+
+
+def test_the_command_line_has_the_last_word():
+    assert compose("experiment=xor", "stop.log_loss=-7").stop.log_loss == -7
+    assert compose("experiment=digits", "norm.layers=all").norm.layers == "all"
+
+
+def test_defaults_are_the_papers_lin_sep():
+    config = compose()
+    assert (config.data.name, config.model.widths, config.model.activation) == ("lin_sep", [8], "relu_squared")
+    assert (config.norm.name, config.loss.name, config.loss.reduction) == ("none", "cross_entropy", "sum")
+    assert (config.optimizer.frac, config.optimizer.step_size, config.optimizer.step_size_cap) == (30, 0.01, 0.01)
+    assert (config.stop.log_loss, config.stop.max_steps) == (-300, 40000)
+
+
+def test_a_users_own_folder_of_options(tmp_path, inside):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "wide.yaml").write_text("name: mlp\nwidths: [31]\nactivation: relu\n")
+    code, out, _ = inside("train", "--config-dir", "mine", "model=wide", "--cfg", "job")
+    assert code == 0 and "- 31" in out
+
+
+def test_conf_has_no_stray_files():
+    assert all(Path(path).suffix == ".yaml" for path in configs_folder().rglob("*") if path.is_file())

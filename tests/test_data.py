@@ -1,0 +1,118 @@
+"""Data sets: shapes, labels, determinism, and what is refused."""
+
+import numpy as np
+import pytest
+
+from wnexp import data
+from wnexp.config import DataConfig, UserError
+
+GENERATED = ["lin_sep", "conv_rate", "xor", "simple_traj", "digits"]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_shapes_labels_and_determinism(name):
+    first, second = (data.load(DataConfig(name=name)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first.train_x.shape[1] == first.test_x.shape[1]
+    assert len(first.train_x) == len(first.train_y) and len(first.test_x) == len(first.test_y)
+    labels = set(first.train_y.tolist())
+    assert labels <= {-1, 1} or labels == set(range(10))
+    assert first.outputs == (10 if name == "digits" else 1)
+
+
+def test_lin_sep_is_the_papers():
+    made = data.load(DataConfig(name="lin_sep", seed=3))
+    assert made.train_x.shape == (4, 2) and made.test_x.shape == (100, 2)
+    np.testing.assert_array_equal(made.train_x[[0, 2]], [[1, 1], [-1, 1]])
+    np.testing.assert_array_equal(made.train_y, [-1, -1, 1, 1])
+    square = np.abs(np.concatenate([made.train_x[[1, 3]], made.test_x]))
+    assert square.min() >= 1 and square.max() <= 2
+    assert (made.test_x[made.test_y == -1] > 0).all() and (made.test_x[made.test_y == 1] < 0).all()
+    assert (data.load(DataConfig(name="lin_sep", seed=4)).test_x != made.test_x).any()
+
+
+def test_conv_rate_has_the_papers_max_margin_direction():
+    made = data.load(DataConfig(name="conv_rate", train_per_class=10))
+    assert made.train_x.shape == (20, 2)
+    margins = made.train_y * (made.train_x @ [-1.0, 0.0])
+    assert margins.min() == 1 and (margins == 1).sum() == 2
+
+
+def test_digits_are_real_stratified_and_fixed():
+    made = data.load(DataConfig(name="digits"))
+    assert made.train_x.shape == (1437, 64) and made.test_x.shape == (360, 64)
+    assert np.ptp(np.bincount(made.test_y)) <= 3
+    np.testing.assert_allclose(made.train_x.mean(axis=0), 0, atol=1e-12)
+
+
+def arrays(**changes):
+    good = {
+        "train_x": np.ones((4, 3)),
+        "train_y": np.array([-1, 1, 1, -1]),
+        "test_x": np.ones((2, 3)),
+        "test_y": np.array([1, -1]),
+    }
+    return {key: value for key, value in (good | changes).items() if value is not None}
+
+
+def write(tmp_path, **changes):
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays(**changes))
+    return DataConfig(name="file", path=str(path))
+
+
+def test_file_round_trip(tmp_path):
+    made = data.load(write(tmp_path, train_x=np.arange(12.0).reshape(4, 3)))
+    np.testing.assert_array_equal(made.train_x, np.arange(12.0).reshape(4, 3))
+    assert made.outputs == 1
+    made = data.load(write(tmp_path, train_y=np.array([0, 1, 2, 1]), test_y=np.array([2, 2])))
+    assert made.outputs == 3
+    made = data.load(write(tmp_path, train_y=np.array([0, 1, 1, 0]), test_y=np.array([0, 1])))
+    np.testing.assert_array_equal(made.train_y, [-1, 1, 1, -1])
+    made = data.load(write(tmp_path, test_x=None, test_y=None))
+    assert made.test_x.shape == (0, 3)
+    made = data.load(write(tmp_path, train_x=np.ones((4, 3, 2)), test_x=np.ones((2, 3, 2))))
+    assert made.train_x.shape == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_x": None}, "train_x is missing"),
+        ({"test_y": None}, "come together"),
+        ({"test_x": np.ones((2, 4))}, "width 3, test_x 4"),
+        ({"train_x": np.full((4, 3), np.nan)}, "12 NaN or infinite"),
+        ({"train_x": np.full((4, 3), np.inf)}, "12 NaN or infinite"),
+        ({"train_y": np.array([0.5, 1, 1, 0])}, "not integers"),
+        ({"train_y": np.array([1, 2, 2, 1])}, "allowed: -1 and \\+1, or 0..k-1"),
+        ({"train_y": np.array([-1, 0, 1, 1])}, "labels -1, 0, 1"),
+        ({"train_y": np.array([0, 1, 2, 1]), "test_y": np.array([3, 0])}, "each of them in the training set"),
+        ({"train_y": np.array([0, 0, 0, 0]), "test_y": np.array([0, 0])}, "allowed"),
+        ({"train_y": np.array([1, -1])}, r"\(n, d\) and \(n,\)"),
+        ({"train_x": np.array([["a"] * 3] * 4)}, "must be numbers"),
+        ({"train_x": np.ones((0, 3)), "train_y": np.ones(0)}, "holds no numbers"),
+    ],
+)
+def test_bad_arrays_are_refused(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        data.load(write(tmp_path, **changes))
+
+
+def test_bad_files_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        data.load(DataConfig(name="file", path=str(tmp_path / "none.npz")))
+    with pytest.raises(UserError, match="needs data"):
+        data.load(DataConfig(name="file"))
+    whole = write(tmp_path)
+    content = (tmp_path / "data.npz").read_bytes()
+    for cut in (0, 10, len(content) // 2, len(content) - 5):
+        (tmp_path / "data.npz").write_bytes(content[:cut])
+        with pytest.raises(UserError, match="not a readable"):
+            data.load(whole)
+    np.savez(tmp_path / "data.npz", train_x=np.array([object()]), train_y=np.ones(1))
+    with pytest.raises(UserError, match="not a readable"):
+        data.load(whole)
+    np.save(tmp_path / "one.npy", np.ones(3))
+    with pytest.raises(UserError, match="not a readable"):
+        data.load(DataConfig(name="file", path=str(tmp_path / "one.npy")))

@@ -1,0 +1,92 @@
+"""Agreement with the paper authors' logged curves. Skipped where their files are not at hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPLAY
+from tests.test_train import column, numbers, outcomes, program, run
+from wnexp import network, optimizers, train
+
+pytestmark = pytest.mark.skipif(not REPLAY.is_dir(), reason="the authors' logs are not here")
+
+
+def load(name):
+    arrays = dict(np.load(REPLAY / f"{name}.npz"))
+    facts = json.loads((REPLAY / f"{name}.json").read_text())
+    x, y, test_x, test_y = (arrays[key].astype(float) for key in ("X_train", "y_train", "X_test", "y_test"))
+    return arrays, facts, train.Data(x, y.astype(int), test_x, test_y.astype(int))
+
+
+def every_step(facts, target=None, max_steps=None):
+    """The authors' settings with a record at every step."""
+    rule = numbers(facts["lr"], facts.get("lr_limit", np.inf), facts.get("frac", 1), facts.get("r_u", 1.1))
+    target = -float(facts["log_loss_limit"]) if target is None else target
+    steps = facts.get("max_steps", 100_000) if max_steps is None else max_steps
+    return train.Settings(rule, np.float64(target), np.int64(steps), np.int64(1), np.float64(1.0), np.zeros(0))
+
+
+@pytest.mark.parametrize("norm", ["none", "ewn"])
+def test_simple_traj_to_rounding(norm):
+    arrays, facts, data = load(f"simple_traj_{'no-WN' if norm == 'none' else 'EWN'}")
+    starts = arrays["inits"]
+    weights = ({"weight": starts[:, None, :]}, {"weight": np.ones((5, 2, 1))})
+    what = program(network.diagonal(2), norm, loss="exponential", slots=256)
+    _, records = run(what, data, every_step(facts), seeds=range(5), weights=weights)
+    for lane in range(5):
+        ours = np.concatenate([rows["neurons"][0]["weight_norm"][:, lane][rows["valid"][:, lane]] for rows in records])
+        theirs = arrays[f"ref_traj_{lane}"].T
+        assert abs(len(ours) - len(theirs)) <= 1, "they take one step more after the target is met"
+        shared = min(len(ours), len(theirs))
+        np.testing.assert_allclose(ours[:shared], theirs[:shared], rtol=1e-10)
+
+
+def test_xor_none_to_3e_5_nats():
+    arrays, facts, data = load("xor_no-WN")
+    fixed = tuple(arrays["fixed_out"][:, 0].astype(float).tolist())
+    what = program(network.mlp(2, (20,), 1, "relu", fixed_output=fixed), slots=256)
+    weights = ({"weight": arrays["W_0"][None]}, {"weight": arrays["fixed_out"].astype(float)[None]})
+    _, records = run(what, data, every_step(facts), weights=weights)
+    log_loss, reference = column(records, "log_loss"), arrays["ref_train_log_loss"]
+    assert abs(len(log_loss) - len(reference)) <= 1 and len(reference) == 1617
+    shared = min(len(log_loss), len(reference))
+    np.testing.assert_allclose(log_loss[:shared], reference[:shared], atol=3e-5)
+    norms = np.concatenate([rows["neurons"][0]["weight_norm"][:, 0][rows["valid"][:, 0]] for rows in records])
+    np.testing.assert_allclose(norms[:shared], arrays["ref_w_norm"][:shared], rtol=2e-4)
+
+
+@pytest.mark.parametrize(("norm", "steps", "margin"), [("ewn", 652, 0.188), ("swn", 12283, 0.213)])
+def test_lin_sep_early_steps_and_end_state(norm, steps, margin):
+    arrays, facts, data = load(f"lin_sep_{norm.upper()}")
+    weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(2))
+    state, records = run(program(norm=norm, slots=256), data, every_step(facts), weights=weights)
+    assert outcomes(state) == ["target_reached"]
+    log_loss = column(records, "log_loss")
+    np.testing.assert_allclose(log_loss[:145], arrays["ref_train_log_loss"][:145], atol=1e-5)
+    assert int(state.iterate.step[0]) == pytest.approx(steps, rel=0.01), "chaotic in between"
+    last = records[-2]
+    at_end = column(records, "normalized_margin")[-1]
+    assert at_end == pytest.approx(margin, abs=5e-4)
+    assert at_end == pytest.approx(arrays["ref_param_margin"][-1], abs=1e-3)
+    shares = last["samples"]["loss_share"][-1, 0]
+    want = {"ewn": (0.773, 0, 0.575, 0.268), "swn": (0.719, 0, 0.629, 0.297)}[norm]
+    np.testing.assert_allclose(shares, want, atol=2e-2)
+    norms = np.concatenate([last["neurons"][layer]["weight_norm"][-1, 0] for layer in (0, 1)])
+    np.testing.assert_allclose(norms, arrays["ref_w_norm"][-1], atol=0.05)
+    active = norms[:8] > 1
+    assert active.sum() == {"ewn": 3, "swn": 3}[norm]
+    directions = last["neurons"][0]["direction"][-1, 0]
+    np.testing.assert_allclose(directions[:, active], arrays["ref_final_w_dir_layer0"][:, active], atol=2e-3)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_conv_rate_none(depth):
+    arrays, facts, data = load(f"conv_rate_no-WN_depth{depth}")
+    widths = (100,) * (depth - 1)
+    what = program(network.mlp(2, widths, 1, "linear"), optimizer="gd_constant", slots=256)
+    weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(depth))
+    configuration = every_step(facts, target=-np.inf, max_steps=4999)
+    configuration = configuration._replace(optimizer=optimizers.Numbers(*map(np.float64, (0.001, 1, 0, 1))))
+    _, records = run(what, data, configuration, weights=weights)
+    np.testing.assert_allclose(np.exp(column(records, "log_loss")), arrays["ref_train_loss"], atol=5e-6)

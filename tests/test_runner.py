@@ -1,0 +1,197 @@
+"""Whole runs: the run directory's contract, resuming, interrupts, faults of the disk."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from wnexp import records, session
+
+QUICK = ("stop.log_loss=-40", "norm=ewn")
+RUN = "outputs/lin_sep/norm=ewn,stop.log_loss=-40"
+
+
+def status(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def same_tables(one, other):
+    for name in ("steps", "neurons", "samples"):
+        a, b = (pd.read_parquet(folder / f"{name}.parquet") for folder in (one, other))
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def test_run_directory_holds_the_contract(inside, tmp_path):
+    code, out, _ = inside("train", *QUICK, "seeds=2", "snapshots=[-10,-20]", "record.every=5")
+    folder = tmp_path / "outputs/lin_sep/norm=ewn,record.every=5,seeds=2,snapshots=[-10,-20],stop.log_loss=-40"
+    assert code == 0 and "next: wnexp plot" in out and "target_reached" in out
+    for name in ("config", "hydra", "overrides"):
+        assert (folder / ".hydra" / f"{name}.yaml").exists()
+    described = status(folder)
+    assert described["status"] == "finished" and described["precision"] == "float64" and described["device"] == "cpu"
+    assert [entry["outcome"] for entry in described["seeds"]] == ["target_reached"] * 2
+    assert all(entry["log_loss"] <= -40 for entry in described["seeds"])
+    assert {"steps", "attempts", "wall_seconds", "compile_seconds", "versions", "git_commit"} <= described.keys()
+
+    steps = pd.read_parquet(folder / "steps.parquet")
+    assert steps.columns.tolist() == list(records.TABLES["steps"])
+    first = steps[steps["seed"] == 0]
+    assert first["step"].iloc[0] == 0 and {0, 5, 10}.issubset(first["step"])
+    assert first[["log_time", "decay_rate"]].iloc[0].isna().all()
+    late = first.iloc[-1]
+    assert late.notna().all(), "every column is filled at the end"
+    assert late["limit_cosine"] == pytest.approx(-1, abs=1e-6) and late["test_accuracy"] == 1
+    neurons = pd.read_parquet(folder / "neurons.parquet")
+    assert set(neurons["layer"]) == {0, 1} and neurons.groupby("layer")["neuron"].nunique().tolist() == [8, 1]
+    assert len(neurons) == 9 * len(steps) and neurons["direction"].notna().all()
+    last = neurons[(neurons["seed"] == 0) & (neurons["step"] == late["step"])]
+    assert (last["norm_ratio"].groupby(last["layer"]).max() == 1).all()
+    assert np.abs(last["log_gradient_norm"] + 40).max() < 15
+    samples = pd.read_parquet(folder / "samples.parquet")
+    assert len(samples) == 4 * len(steps)
+    np.testing.assert_allclose((samples["loss_share"] ** 2).groupby([samples["seed"], samples["step"]]).sum(), 1)
+
+    weights = folder / "snapshots" / "seed=1"
+    assert sorted(path.name for path in weights.iterdir()) == [
+        "final.safetensors", "initial.safetensors", "log_loss=-10.safetensors", "log_loss=-20.safetensors",
+    ]  # fmt: skip
+    final = load_file(weights / "final.safetensors")
+    assert {key: array.shape for key, array in final.items()} == {"layers.0.weight": (2, 8), "layers.1.weight": (8, 1)}
+    recorded = steps[steps["seed"] == 1].iloc[-1]["weight_norm"]
+    assert np.sqrt(sum((array**2).sum() for array in final.values())) == pytest.approx(recorded, rel=1e-12)
+    crossing = steps[(steps["seed"] == 1) & (steps["log_loss"] <= -10)].iloc[0]
+    at_ten = load_file(weights / "log_loss=-10.safetensors")
+    norm = np.sqrt(sum((array**2).sum() for array in at_ten.values()))
+    assert norm == pytest.approx(crossing["weight_norm"], rel=1e-12)
+
+
+def test_a_finished_run_is_not_run_again_and_another_config_is_refused(inside, tmp_path):
+    assert inside("train", *QUICK)[0] == 0
+    before = (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns
+    code, out, _ = inside("train", "+norm=ewn", "stop.log_loss=-40")
+    assert code == 0 and "finished earlier" in out
+    assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
+    code, _, err = inside("train", "norm=ewn", "stop.log_loss=-41", f"hydra.run.dir='{RUN}'")
+    assert code == 1 and "stop.log_loss (-40.0 -> -41.0)" in err and len(err.splitlines()) == 1
+    assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
+    assert "-40" in (tmp_path / RUN / ".hydra/overrides.yaml").read_text(), "nothing of the old run is lost"
+    assert inside("train", *QUICK, "overwrite=true")[0] == 0
+    assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "sgd"])
+def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, optimizer):
+    target = "stop.log_loss=-40" if optimizer == "gd" else "stop.log_loss=-15"
+    arguments = ["train", target, f"optimizer={optimizer}", "seeds=2", "snapshots=[-5]", "norm=swn"]
+    if optimizer == "sgd":
+        arguments.append("optimizer.batch_size=3")
+    assert inside(*arguments, "outputs=whole")[0] == 0
+    monkeypatch.setattr(records, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(records, "_WRITING_SHARE", 1e9)
+    whole = session.Session.chunk
+    calls = []
+
+    def stopped(self, attempts):
+        calls.append(attempts)
+        if len(calls) in (5, 9):
+            raise KeyboardInterrupt
+        return whole(self, min(attempts, 40 if optimizer == "gd" else 10))
+
+    monkeypatch.setattr(session.Session, "chunk", stopped)
+    folder = next((tmp_path / "whole").glob("*/*")).relative_to(tmp_path / "whole")
+    for _ in range(2):
+        code, _, err = inside(*arguments, "outputs=pieces")
+        assert code == 130 and "resumes" in err
+        stopped_status = status(tmp_path / "pieces" / folder)
+        assert stopped_status["status"] == "failed" and stopped_status["error"] == "interrupted"
+        assert len(pd.read_parquet(tmp_path / "pieces" / folder / "steps.parquet"))
+    assert inside(*arguments, "outputs=pieces")[0] == 0
+    same_tables(tmp_path / "whole" / folder, tmp_path / "pieces" / folder)
+    for path in (tmp_path / "whole" / folder / "snapshots").rglob("*.safetensors"):
+        other = tmp_path / "pieces" / path.relative_to(tmp_path / "whole")
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_the_same_command_twice_gives_the_same_bytes(inside, tmp_path):
+    for root in ("a", "b"):
+        assert inside("train", *QUICK, f"outputs={root}")[0] == 0
+    folder = RUN.removeprefix("outputs/")
+    for name in ("steps", "neurons", "samples", "plane"):
+        a, b = (pd.read_parquet(tmp_path / root / folder / f"{name}.parquet") for root in ("a", "b"))
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def test_ctrl_c_keeps_records_readable(tmp_path):
+    words = ["train", "norm=none", "stop.log_loss=-1e9", "stop.max_steps=1000000000", "outputs=o"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("o/*/*/steps.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    folder = next(tmp_path.glob("o/*/*"))
+    while_running = pd.read_parquet(folder / "steps.parquet")
+    assert len(while_running) and status(folder)["status"] == "running"
+    second = subprocess.run(
+        [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert second.returncode == 1 and f"is being run by process {process.pid}" in second.stderr
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
+    assert status(folder)["status"] == "failed" and status(folder)["error"] == "interrupted"
+    assert len(pd.read_parquet(folder / "steps.parquet")) >= len(while_running)
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch):
+    real, count = os.fsync, []
+
+    def full(descriptor):
+        count.append(descriptor)
+        if len(count) > 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = inside("train", *QUICK)
+    assert code == 1 and "No space left on device" in err and len(err.splitlines()) == 1
+    monkeypatch.setattr(os, "fsync", real)
+    assert status(tmp_path / RUN)["status"] == "running"
+    code, out, _ = inside("train", *QUICK)
+    assert code == 0 and "target_reached" in out
+
+
+def test_an_output_folder_that_cannot_be_written(inside, tmp_path):
+    (tmp_path / "blocked").write_text("a file, not a folder")
+    code, _, err = inside("train", *QUICK, "outputs=blocked")
+    assert code == 1 and "blocked" in err and len(err.splitlines()) == 1
+    assert (tmp_path / "blocked").read_text() == "a file, not a folder"
+
+
+def test_initial_weights_from_a_snapshot(inside, tmp_path):
+    assert inside("train", *QUICK)[0] == 0
+    snapshot = tmp_path / RUN / "snapshots/seed=0/final.safetensors"
+    code, _, _ = inside("train", "norm=swn", "stop.log_loss=-60", f"model.initial_weights={snapshot}", "outputs=next")
+    assert code == 0
+    first = pd.read_parquet(next((tmp_path / "next").rglob("steps.parquet"))).iloc[0]
+    last = pd.read_parquet(tmp_path / RUN / "steps.parquet").iloc[-1]
+    assert first["log_loss"] == pytest.approx(last["log_loss"], rel=1e-12)
+    code, _, err = inside("train", "model.widths=[4]", f"model.initial_weights={snapshot}")
+    assert code == 1 and "(2, 8)" in err and "(2, 4)" in err and len(err.splitlines()) == 1
+
+
+def test_float32_run(inside, tmp_path):
+    code, _, _ = inside("train", *QUICK, "precision=float32")
+    assert code == 0
+    final = next(tmp_path.rglob("final.safetensors"))
+    assert load_file(final)["layers.0.weight"].dtype == np.float32
+    steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
+    assert steps["log_loss"].iloc[-1] <= -40 and steps["log_loss"].is_monotonic_decreasing

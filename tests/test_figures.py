@@ -101,7 +101,7 @@ def test_mean_and_spread_over_seeds():
     import pandas as pd
 
     frame = pd.DataFrame({"seed": [0] * 3 + [1] * 3, "x": [0, 1, 2, 0, 1, 3], "y": [0.0, 2, 4, 2, 4, 8]})
-    figure, axes = panels(1, 1)
+    _, axes = panels(1, 1)
     mean_and_spread(axes[0, 0], frame, "x", "y", "#000000", "both")
     line = axes[0, 0].lines[-1]
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])

@@ -39,7 +39,7 @@ STYLE = {
 mpl.rcParams.update(STYLE)
 
 # A neuron counts as active when its weight norm is at least this share of the largest in its layer.
-ACTIVE_RATIO = 0.1
+ACTIVE_RATIO = 0.25
 
 
 @dataclass

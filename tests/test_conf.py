@@ -37,10 +37,8 @@ def test_every_file_composes_and_builds_a_program(group, option, tmp_path):
         build_program(config, dataset(config.data), "cpu")
 
 
-@pytest.mark.parametrize(
-    ("experiment", "norm"),
-    list(itertools.product([o for g, o in OPTIONS if g == "experiment"], ["none", "swn", "ewn"])),
-)
+@pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
+@pytest.mark.parametrize("experiment", [option for group, option in OPTIONS if group == "experiment"])
 def test_every_experiment_takes_every_norm(experiment, norm):
     config = compose(f"experiment={experiment}", f"norm={norm}")
     program = build_program(config, dataset(config.data), "cpu")

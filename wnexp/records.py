@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,71 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wnexp.config import UserError
+from wnexp.tables import REAL, TABLES, chunk_tables, column, schema
 
-_INT, _REAL = pa.int64(), pa.float64()
-_SEED_STEP = {
-    "seed": (_INT, "random seed"),
-    "step": (_INT, "accepted updates so far (epochs for sgd); row 0 is the initial network"),
-}
-
-# Table -> column -> (type, unit or meaning). All logs are natural; log columns are in nats.
-TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
-    "steps": _SEED_STEP
-    | {
-        "attempts": (_INT, "proposals so far, rejected ones included"),
-        "log_time": (_REAL, "nats; log of the summed step sizes on L"),
-        "step_size": (_REAL, "the step rule's current lr"),
-        "log_loss": (_REAL, "nats; log of the training loss in the configured reduction"),
-        "decay_rate": (_REAL, "-d log L / d log t since the record before"),
-        "train_accuracy": (_REAL, "fraction of training samples with positive margin"),
-        "log_test_loss": (_REAL, "nats"),
-        "test_accuracy": (_REAL, "fraction of test samples with positive margin"),
-        "margin": (_REAL, "q = min_i s_i over the training set"),
-        "weight_norm": (_REAL, "||w|| over all trained weights and biases"),
-        "normalized_margin": (_REAL, "q / ||w||^L"),
-        "layer_margin": (_REAL, "q / prod_l ||W_l||_F^k_l"),
-        "smoothed_margin": (_REAL, "loss^-1(L) / ||w||^L, L the summed loss"),
-        "alignment": (_REAL, "cos(w, -grad L)"),
-        "kkt_epsilon": (_REAL, "KKT residual epsilon of w/||w||"),
-        "kkt_delta": (_REAL, "KKT residual delta of w/||w||"),
-        "limit_cosine": (_REAL, "cos(grad L, gtilde); null until the run has finished"),
-    },
-    "neurons": _SEED_STEP
-    | {
-        "layer": (pa.int32(), "index of the trained layer"),
-        "neuron": (pa.int32(), "index in the layer"),
-        "weight_norm": (_REAL, "||w_u||"),
-        "norm_ratio": (_REAL, "||w_u|| over the largest of the layer"),
-        "log_gradient_norm": (_REAL, "nats; log ||grad_u L||"),
-        "log_gradient_ratio": (_REAL, "nats; log ||grad_u L|| - log ||w_u||"),
-        "alignment": (_REAL, "cos(w_u, -grad_u L)"),
-        "direction": (pa.list_(_REAL), "w_u / ||w_u||, for fan-in up to record.max_direction"),
-    },
-    "samples": _SEED_STEP
-    | {
-        "sample": (pa.int32(), "index in the training set"),
-        "margin": (_REAL, "s_i = min_j s_ij"),
-        "loss_share": (_REAL, "l_i / ||l||_2"),
-    },
-    # Scratch for limit_cosine, which needs the last weights; gone when the run has finished.
-    ".gradients": _SEED_STEP | {"gradient": (pa.list_(_REAL), "grad L / ||grad L||")},
-    # Two-dimensional data only, written once at the end.
-    "plane": {
-        "part": (pa.string(), "train, test, or grid"),
-        "x": (_REAL, "first input"),
-        "y": (_REAL, "second input"),
-        "label": (_REAL, "label; null on the grid"),
-        "output": (_REAL, "final network of the first seed: output (two classes) or predicted class"),
-    },
-}
 _SECONDS_BETWEEN_WRITES = 5.0
 _WRITING_SHARE = 0.05  # of the run's time
-
-
-def schema(table: str, metadata: Mapping[str, str] | None = None) -> pa.Schema:
-    """The arrow schema of a table; every field carries its unit or meaning."""
-    fields = [pa.field(name, kind, metadata={"unit": unit}) for name, (kind, unit) in TABLES[table].items()]
-    return pa.schema(fields, metadata=dict(metadata) if metadata else None)
 
 
 def write_atomically(path: Path, write) -> None:
@@ -200,7 +139,7 @@ class Records:
 
     def append(self, rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> None:
         """Add the rows of a chunk: arrays `(slots, seeds, ...)` of which `filled` slots count, where valid."""
-        for name, table in _tables(rows, filled, seeds).items():
+        for name, table in chunk_tables(rows, filled, seeds).items():
             if table.num_rows:
                 self._tables.setdefault(name, []).append(table)
                 self._changed.add(name)
@@ -282,79 +221,4 @@ class Records:
         vectors = gradients["gradient"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         cosines = np.einsum("rp,rp->r", vectors.reshape(len(lanes), -1), limit_directions[lanes])
         index = steps.column_names.index("limit_cosine")
-        return steps.set_column(index, steps.schema.field(index), _column(np.clip(cosines, -1, 1), _REAL))
-
-
-def _column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """An arrow column of numbers. From buffers, since `pa.array` would import pandas: a quarter of a second."""
-    values = np.ascontiguousarray(values, kind.to_pandas_dtype())
-    validity = None
-    if values.dtype.kind == "f":
-        validity = pa.py_buffer(np.packbits(np.isfinite(values), bitorder="little"))
-    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
-
-
-def _lists(vectors: np.ndarray) -> pa.Array:
-    offsets = np.arange(len(vectors) + 1) * vectors.shape[1]
-    return pa.ListArray.from_arrays(_column(offsets, pa.int32()), _column(vectors.ravel(), _REAL))
-
-
-def _table(name: str, length: int, columns: Mapping[str, np.ndarray | pa.Array]) -> pa.Table:
-    """A table with its full schema; columns that are not given are null."""
-    target = schema(name)
-    arrays = []
-    for entry in target:
-        values = columns.get(entry.name)
-        if values is None:
-            arrays.append(pa.nulls(length, entry.type))
-        else:
-            arrays.append(values if isinstance(values, pa.Array) else _column(values, entry.type))
-    return pa.Table.from_arrays(arrays, schema=target)
-
-
-def _tables(rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> dict[str, pa.Table]:
-    slots, lanes = np.nonzero(rows["valid"][:filled])
-    pick = (slots, lanes)
-    base = {"seed": seeds[lanes], "step": rows["step"][pick]}
-    steps = base | {key: values[pick] for key, values in rows["steps"].items()}
-    tables = {"steps": _table("steps", len(slots), steps)}
-    tables["neurons"] = pa.concat_tables(
-        [_neuron_table(layer, columns, pick, base) for layer, columns in rows["neurons"].items()]
-    )
-    if "samples" in rows:
-        columns = {key: values[pick] for key, values in rows["samples"].items()}
-        tables["samples"] = _expanded("samples", "sample", columns, base)
-    if "gradient" in rows:
-        columns = base | {"gradient": _lists(rows["gradient"][pick])}
-        tables[".gradients"] = _table(".gradients", len(slots), columns)
-    return tables
-
-
-def _neuron_table(layer: int, columns: Mapping[str, np.ndarray], pick, base) -> pa.Table:
-    picked = {key: values[pick] for key, values in columns.items()}
-    direction = picked.pop("direction", None)
-    extra: dict[str, Any] = {"layer": np.full(picked["weight_norm"].size, layer)}
-    if direction is not None:
-        extra["direction"] = _lists(np.swapaxes(direction, 1, 2).reshape(-1, direction.shape[1]))
-    return _expanded("neurons", "neuron", picked, base, extra)
-
-
-def _expanded(name: str, index: str, columns, base, extra: Mapping[str, Any] | None = None) -> pa.Table:
-    """A table with one row per (record, item) from columns of shape `(records, items)`."""
-    records, items = next(iter(columns.values())).shape
-    flat = {key: values.ravel() for key, values in columns.items()}
-    repeated = {key: np.repeat(values, items) for key, values in base.items()}
-    return _table(
-        name, records * items, repeated | {index: np.tile(np.arange(items), records)} | flat | dict(extra or {})
-    )
-
-
-def plane_table(parts: Iterable[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]]) -> pa.Table:
-    """The `plane` table from `(part, points (n, 2), labels (n,) or None, outputs (n,))`."""
-    tables = []
-    for part, points, labels, outputs in parts:
-        columns = {"part": pa.repeat(part, len(points)), "x": points[:, 0], "y": points[:, 1], "output": outputs}
-        if labels is not None:
-            columns["label"] = labels.astype(np.float64)
-        tables.append(_table("plane", len(points), columns))
-    return pa.concat_tables(tables)
+        return steps.setcolumn(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))

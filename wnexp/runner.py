@@ -24,6 +24,7 @@ from wnexp import records
 from wnexp.config import Config, UserError, as_dict, typed
 from wnexp.errors import explain
 from wnexp.report import Progress, report_run, shown
+from wnexp.tables import plane_table
 
 Summary = dict[str, Any]
 _CHUNK_SECONDS = 0.3
@@ -64,21 +65,10 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
     Raises `UserError` for what the user can mend and `OSError` when the directory cannot be written.
     """
     began = time.monotonic()
-    stored = None if config.overwrite else records.read_status(directory)
-    if stored is not None and records.running_elsewhere(stored):
-        raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
-    if stored is not None and not stored["seeds"]:  # it ended before its first record: nothing to keep
-        stored = None
-    if stored is not None:
-        differing = records.differing_keys(stored["config"], as_dict(config))
-        if differing:
-            raise UserError(
-                f"{shown(directory)} holds a run with another configuration: {', '.join(differing)}; "
-                "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
-            )
-        if stored["status"] == "finished":
-            print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
-            return stored | {"directory": str(directory), "skipped": True}
+    stored = _stored_run(config, directory)
+    if stored is not None and stored["status"] == "finished":
+        print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
+        return stored | {"directory": str(directory), "skipped": True}
     dataset = datasets.load(config.data)
 
     from wnexp.session import prepare  # JAX is imported only once the data are there
@@ -86,21 +76,60 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
     session = prepare(config, dataset)
     status = _first_status(config, session.platform, stored)
     record = records.Records(directory, status)
-    if stored is None:
+    compile_began = time.monotonic()
+    leaves = record.restore() if stored is not None else None
+    if leaves is not None:
+        session.restore(leaves)
+    else:
+        session.start()
+        _check_target(config, session)
         directory.mkdir(parents=True, exist_ok=True)
         record.clear()
-    leaves = None if stored is None else record.restore()
-    record.save()
-    save_hydra()
     try:
-        _train(config, session, record, leaves, began)
+        save_hydra()
+        record.save()
+        if leaves is None:
+            _save_snapshots(record, session, "initial", range(len(session.seeds)))
+        _append(record, session, session.chunk(0))
+        status["compile_seconds"] = time.monotonic() - compile_began
+        _train(config, session, record, began)
     except KeyboardInterrupt:
         _save_failure(record, "interrupted")
         raise
     except BaseException as error:
         _save_failure(record, f"{type(error).__name__}: {error}")
         raise
+    report_run(record, session)
     return status | {"directory": str(directory)}
+
+
+def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
+    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's or is going on."""
+    try:
+        stored = records.read_status(directory)
+    except UserError:
+        if not config.overwrite:
+            raise
+        return None
+    if stored is not None and records.running_elsewhere(stored):
+        raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
+    if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
+        return None
+    differing = records.differing_keys(stored["config"], as_dict(config))
+    if differing:
+        raise UserError(
+            f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"
+            "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+        )
+    return stored
+
+
+def _check_target(config: Config, session) -> None:
+    if np.all(session.log_losses() <= config.stop.log_loss):
+        raise UserError(
+            f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
+            f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
+        )
 
 
 def _save_failure(record: records.Records, reason: str) -> None:
@@ -113,7 +142,7 @@ def _first_status(config: Config, device: str, stored: dict[str, Any] | None) ->
     packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
     return {
         "status": "running",
-        "seeds": [],
+        "seeds": stored["seeds"] if stored else [],
         "steps": 0,
         "attempts": 0,
         "wall_seconds": 0.0,
@@ -141,22 +170,8 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(config: Config, session, record: records.Records, leaves: list[np.ndarray] | None, began: float) -> None:
-    status, seeds = record.status, session.seeds
-    compile_began = time.monotonic()
-    if leaves is None:
-        session.start()
-        if np.all(session.log_losses() <= config.stop.log_loss):
-            raise UserError(
-                f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
-                f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
-            )
-        _save_snapshots(record, session, "initial", range(len(seeds)))
-    else:
-        session.restore(leaves)
-    _append(record, session, session.chunk(0))
-    status["compile_seconds"] = time.monotonic() - compile_began
-    attempts = session.first_attempts
+def _train(config: Config, session, record: records.Records, began: float) -> None:
+    status, attempts = record.status, session.first_attempts
     with Progress(config.stop.log_loss) as show:
         while session.running():
             chunk_began = time.monotonic()
@@ -169,11 +184,10 @@ def _train(config: Config, session, record: records.Records, leaves: list[np.nda
             _update(status, session, began)
             if record.due():
                 record.save(session.leaves())
-    _save_snapshots(record, session, "final", range(len(seeds)))
+    _save_snapshots(record, session, "final", range(len(session.seeds)))
     _update(status, session, began)
     status["status"] = "finished"
-    record.finish(session.limit_directions(), seeds, _plane(session))
-    report_run(record, session)
+    record.finish(session.limit_directions(), session.seeds, _plane(session))
 
 
 def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
@@ -216,4 +230,4 @@ def _plane(session):
     outputs = session.first_decision(np.concatenate([everything, grid]))
     cuts = np.cumsum([len(dataset.train_x), len(dataset.test_x)])
     points, labels = (dataset.train_x, dataset.test_x, grid), (dataset.train_y, dataset.test_y, None)
-    return records.plane_table(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))
+    return plane_table(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))

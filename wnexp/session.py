@@ -226,8 +226,11 @@ class Session:
         """Effective weights of all layers, a leading seed axis on every array."""
         return jax.device_get(self._train.weights(self._state))
 
-    def limit_directions(self) -> np.ndarray:
-        """The limit gradient direction of every seed, `(seeds, weights)`."""
+    def limit_directions(self) -> np.ndarray | None:
+        """The limit gradient direction of every seed, `(seeds, weights)`; None where gradients are not recorded."""
+        trained, _ = network.split(self._program.network, self._weights)
+        if sum(leaf[0].size for leaf in jax.tree.leaves(trained)) > self._program.max_gradient:
+            return None
         return np.asarray(self._train.limit(self._state, self._fixed[0]))
 
     def first_decision(self, x: np.ndarray) -> np.ndarray:

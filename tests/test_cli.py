@@ -79,7 +79,14 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model=diagonal", "data=digits"], ["diagonal", "mlp"]),
         (["model=diagonal", "model.starts=[[1,2,3]]"], ["model.starts", "lists of 2 numbers"]),
         (["norm=[ewn"], ["norm=[ewn"]),
-        (["stop.log_loss"], ["stop.log_loss"]),
+        (["stop.log_loss"], ["'stop.log_loss' is no setting", "KEY=VALUE"]),
+        (["norm=none,ewn"], ["norm=none,ewn has several values", "-m"]),
+        (["norm="], ["norm= is unknown", "ewn, none, swn"]),
+        (["optimizer.batch_size=4"], ["optimizer.batch_size is no setting of the options chosen"]),
+        (["model.widths=8"], ["model.widths", "list"]),
+        (["model.widths=[1000000000000]"], ["model.widths", "2^31"]),
+        (["stop.max_steps=99999999999999999999"], ["stop.max_steps"]),
+        (["seed=4294967295", "seeds=2"], ["below 2^32"]),
     ],
 )
 def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):

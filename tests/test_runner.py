@@ -80,7 +80,7 @@ def test_a_finished_run_is_not_run_again_and_another_config_is_refused(inside, t
     assert code == 0 and "finished earlier" in out
     assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
     code, _, err = inside("train", "norm=ewn", "stop.log_loss=-41", f"hydra.run.dir='{RUN}'")
-    assert code == 1 and "stop.log_loss (-40.0 -> -41.0)" in err and len(err.splitlines()) == 1
+    assert code == 1 and "stop.log_loss (-40.0 -> -41.0)" in err and len(err.splitlines()) == 2
     assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
     assert "-40" in (tmp_path / RUN / ".hydra/overrides.yaml").read_text(), "nothing of the old run is lost"
     assert inside("train", *QUICK, "overwrite=true")[0] == 0
@@ -184,6 +184,7 @@ def test_initial_weights_from_a_snapshot(inside, tmp_path):
     first = pd.read_parquet(next((tmp_path / "next").rglob("steps.parquet"))).iloc[0]
     last = pd.read_parquet(tmp_path / RUN / "steps.parquet").iloc[-1]
     assert first["log_loss"] == pytest.approx(last["log_loss"], rel=1e-12)
+    assert status(next((tmp_path / "next").rglob("run.json")).parent)["seeds"][0]["outcome"] == "target_reached"
     code, _, err = inside("train", "model.widths=[4]", f"model.initial_weights={snapshot}")
     assert code == 1 and "(2, 8)" in err and "(2, 4)" in err and len(err.splitlines()) == 1
 
@@ -195,3 +196,32 @@ def test_float32_run(inside, tmp_path):
     assert load_file(final)["layers.0.weight"].dtype == np.float32
     steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
     assert steps["log_loss"].iloc[-1] <= -40 and steps["log_loss"].is_monotonic_decreasing
+
+
+def test_a_non_finite_run_finishes_with_its_outcome(inside, tmp_path):
+    code, out, _ = inside("train", "optimizer=gd_constant", "optimizer.step_size=1e300", "stop.max_steps=9")
+    assert code == 0 and "non_finite" in out and "next: wnexp plot" in out
+    described = status(next(tmp_path.rglob("run.json")).parent)
+    assert described["status"] == "finished" and described["seeds"][0]["log_loss"] is None
+
+
+def test_changed_data_are_noticed(inside, tmp_path):
+    arguments = ("train", "data=file", "data.path=d.npz", "model.widths=[]", "stop.log_loss=-5")
+    np.savez(tmp_path / "d.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
+    assert inside(*arguments)[0] == 0
+    np.savez(tmp_path / "d.npz", train_x=np.array([[2.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
+    code, _, err = inside(*arguments)
+    assert code == 1 and "data.path (sha256)" in err and len(err.splitlines()) <= 2
+
+
+def test_a_refused_overwrite_keeps_the_old_run(inside, tmp_path):
+    assert inside("train", *QUICK)[0] == 0
+    before = (tmp_path / RUN / "steps.parquet").read_bytes()
+    code, _, err = inside("train", "norm=ewn", "stop.log_loss=9", "overwrite=true", f"hydra.run.dir='{RUN}'")
+    assert code == 1 and "already met" in err
+    assert (tmp_path / RUN / "steps.parquet").read_bytes() == before
+
+
+def test_mistakes_leave_no_folders(inside, tmp_path):
+    assert inside("train", "seeds=0")[0] == 1
+    assert not list((tmp_path / "outputs").rglob("*"))

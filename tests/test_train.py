@@ -35,7 +35,7 @@ def program(architecture=SMALL, norm="none", **changes):
 
 def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1):
     exponent = -1.0 if frac == 0 else 1 / frac - 1
-    return optimizers.Numbers(*map(np.float64, (step_size, cap, exponent, factor)))
+    return optimizers.Numbers(*map(np.float64, (step_size, cap, exponent, factor)), continued=np.bool_(False))
 
 
 def settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step):
@@ -192,7 +192,7 @@ def test_same_seed_twice_is_bit_identical_and_chunks_change_nothing():
     _, twice = run(what, lin_sep(), configuration, seeds=(0, 1))
     _, pieces = run(what, lin_sep(), configuration, seeds=(0, 1), attempts=13)
     for lane in range(2):
-        for name in ("step", "log_loss", "alignment", "kkt_delta"):
+        for name in ("step", "log_loss", "decay_rate", "alignment", "kkt_delta"):
             reference = column(once, name, lane)
             np.testing.assert_array_equal(column(twice, name, lane), reference)
             np.testing.assert_array_equal(column(pieces, name, lane), reference)

@@ -94,6 +94,7 @@ def train(words: list[str]) -> int:
 
     groups = tuple(f"+{group}=" for group in config.GROUPS)
     words = [word[1:] if word.startswith(groups) else word for word in words]
+    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed, as Hydra wants it first
     sys.argv = ["wnexp train", *map(_with_quoted_path, words)]
     returned = []
 

@@ -112,11 +112,11 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
 _POSITIVE = "a finite number above 0"
 _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("seed", "an integer from 0 to 2^32 - 1", lambda v: 0 <= v < 2**32),
-    ("seeds", "an integer of at least 1", lambda v: v >= 1),
+    ("seeds", "an integer of at least 1, at most 1,000,000", lambda v: 1 <= v <= 10**6),
     ("data.seed", "an integer of at least 0", lambda v: v >= 0),
-    ("data.train_per_class", "an integer of at least 1", lambda v: v >= 1),
-    ("data.test_per_class", "an integer of at least 0", lambda v: v >= 0),
-    ("model.widths", "a list of integers of at least 1", lambda v: all(width >= 1 for width in v)),
+    ("data.train_per_class", "an integer of at least 1, below 2^31", lambda v: 1 <= v < 2**31),
+    ("data.test_per_class", "an integer of at least 0, below 2^31", lambda v: 0 <= v < 2**31),
+    ("model.widths", "a list of integers of at least 1, below 2^31", lambda v: all(1 <= width < 2**31 for width in v)),
     ("norm.v_norm", _POSITIVE, lambda v: 0 < v < math.inf),
     ("optimizer.step_size", _POSITIVE, lambda v: 0 < v < math.inf),
     ("optimizer.step_size_cap", "a number above 0, or null for no cap", lambda v: v > 0),
@@ -124,8 +124,8 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("optimizer.factor", "a finite number above 1", lambda v: 1 < v < math.inf),
     ("optimizer.batch_size", "an integer of at least 1", lambda v: v >= 1),
     ("stop.log_loss", "a number of nats", lambda v: not math.isnan(v)),
-    ("stop.max_steps", "an integer of at least 1", lambda v: v >= 1),
-    ("record.every", "an integer of at least 1, or null for a geometric grid", lambda v: v >= 1),
+    ("stop.max_steps", "an integer of at least 1, below 2^62", lambda v: 1 <= v < 2**62),
+    ("record.every", "an integer of at least 1, below 2^62, or null", lambda v: 1 <= v < 2**62),
     ("record.points", "an integer of at least 2", lambda v: v >= 2),
     ("record.max_direction", "an integer of at least 0", lambda v: v >= 0),
     ("record.max_samples", "an integer of at least 0", lambda v: v >= 0),
@@ -150,7 +150,9 @@ def typed(composed: DictConfig) -> Config:
     except ConfigKeyError as error:
         raise UserError(unknown_key(str(error.full_key))) from None
     except ValidationError as error:
-        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
+        raise UserError(f"{error.full_key}: {reason}") from None
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
     assert isinstance(config, Config)
@@ -160,6 +162,8 @@ def typed(composed: DictConfig) -> Config:
         value = _select(config, key)
         if value is not None and not test(value):
             raise UserError(f"{key}={value} is out of range; allowed: {allowed}")
+    if config.seed + config.seeds > 2**32:
+        raise UserError(f"seed={config.seed} seeds={config.seeds}: the last seed must be below 2^32")
     return config
 
 
@@ -173,6 +177,8 @@ def choose(table: Mapping[str, Row], key: str, name: str) -> Row:
 def unknown_key(key: str) -> str:
     """The message for a key outside the schema, with the nearest known ones."""
     names = [*GROUPS, *_leaves(Config)]
+    if key in names:
+        return f"{key} is no setting of the options chosen; `wnexp train --cfg job` lists theirs"
     near = get_close_matches(key, names, n=3, cutoff=0.5)
     return f"unknown key '{key}'; " + (
         f"did you mean {' or '.join(near)}?" if near else "`wnexp train --cfg job` lists the known ones"

@@ -95,7 +95,9 @@ def file(config: DataConfig) -> Dataset:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in ("train_x", "train_y", "test_x", "test_y") if key in stored}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        raise UserError(f"data.path={config.path}: not a readable .npz file ({str(error).splitlines()[0]})") from None
+        reason = "a single array" if isinstance(error, (TypeError, AttributeError)) else str(error).splitlines()[0]
+        reason = "it holds Python objects" if "pickle" in reason else reason
+        raise UserError(f"data.path={config.path}: not a readable .npz file ({reason})") from None
     return from_arrays(arrays, f"data.path={config.path}")
 
 

@@ -8,7 +8,8 @@ means `eta = lr / Lref`. In the log domain, with `exponent = 1/frac - 1` (or -1)
 
     theta' = theta - lr * exp(exponent * log Lref + log L) * grad log L.
 
-`Lref` is the loss one accepted step *earlier*; the very first step uses 1. A proposal whose loss is higher or not
+`Lref` is the loss one accepted step *earlier*; the very first step uses 1 (or, continuing from given weights, their
+loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not
 finite is rejected and `lr` divided by `factor`; an accepted one multiplies `lr` by `factor` while `lr` is below its
 cap. Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
 Mini-batch SGD applies the rule to whole epochs; there `Lref` is the training loss after the last accepted epoch.
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 _MOST_IDLE = 1000
 _IDLE_MOVE = 100
@@ -33,6 +34,7 @@ class Numbers(NamedTuple):
     step_size_cap: Float[Array, ""]
     exponent: Float[Array, ""]
     factor: Float[Array, ""]
+    continued: Bool[Array, ""]  # the first `Lref` is the loss at the start, not 1
 
 
 class Iterate(NamedTuple):
@@ -76,7 +78,8 @@ def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> Iterate
     zero = jnp.zeros((), int)
     log_zero = jnp.full_like(log_loss, -jnp.inf)
     step_size = jnp.asarray(numbers.step_size, log_loss.dtype)
-    return Iterate(parameters, gradient, log_loss, step_size, jnp.zeros_like(log_loss), log_zero, zero, zero, zero)
+    log_reference = jnp.where(numbers.continued, log_loss, 0.0)
+    return Iterate(parameters, gradient, log_loss, step_size, log_reference, log_zero, zero, zero, zero)
 
 
 def attempt(rule: Rule, problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:

@@ -42,13 +42,13 @@ def write_atomically(path: Path, write) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """A JSON file, atomically."""
-    text = json.dumps(content, indent=1, default=str) + "\n"
+    text = json.dumps(content, indent=1, default=str, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
 def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Effective weights of all layers as safetensors: keys `layers.0.weight`, `layers.0.bias`, ..."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {
         f"layers.{index}.{name}": np.asarray(array, order="C")
@@ -56,7 +56,7 @@ def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> Non
         for name, array in layer.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: save_file(arrays, temporary))
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays)))
 
 
 def load_weights(path: Path) -> dict[str, np.ndarray]:
@@ -98,11 +98,14 @@ def differing_keys(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list
     return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys]
 
 
-def running_elsewhere(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this status is another one on this machine, and alive."""
+def is_alive(status: Mapping[str, Any]) -> bool:
+    """Whether the process that wrote this status still runs, as far as this machine can tell."""
     owner = status.get("process") or {}
-    if status["status"] != "running" or owner.get("host") != platform.node() or owner.get("pid") == os.getpid():
-        return False
+    if owner.get("host") != platform.node():
+        return status["status"] == "running"
+    with suppress(OSError):  # a process number may have been given to another program since
+        if b"wnexp" not in Path(f"/proc/{owner.get('pid')}/cmdline").read_bytes():
+            return False
     try:
         os.kill(int(owner["pid"]), 0)
     except (ProcessLookupError, KeyError, ValueError):
@@ -170,15 +173,18 @@ class Records:
         write_atomically(self.directory / f"{name}.parquet", lambda temporary: pq.write_table(table, temporary))
 
     def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         counts = {name: str(self.table(name).num_rows) for name in self._tables}
         arrays = {f"{index:04d}": np.asarray(leaf, order="C") for index, leaf in enumerate(leaves)}
         path = self.directory / "checkpoint.safetensors"
-        write_atomically(path, lambda temporary: save_file(arrays, temporary, metadata=counts))
+        write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays, metadata=counts)))
 
     def restore(self) -> list[np.ndarray] | None:
-        """The leaves of the last checkpoint, with the tables cut back to its moment; None if there is none."""
+        """The leaves of the last checkpoint, with the tables cut back to its moment; None if there is none.
+
+        The next `save` writes the tables as cut.
+        """
         from safetensors import SafetensorError, safe_open
 
         path = self.directory / "checkpoint.safetensors"
@@ -193,6 +199,7 @@ class Records:
                 if table.num_rows < count:
                     raise ValueError(f"{name}.parquet has lost rows")
                 self._tables[name] = [table.cast(schema(name))]
+                self._changed.add(name)
         except (OSError, ValueError, KeyError, SafetensorError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"{self.directory} cannot be resumed ({reason}); overwrite=true starts it again") from None
@@ -221,4 +228,4 @@ class Records:
         vectors = gradients["gradient"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         cosines = np.einsum("rp,rp->r", vectors.reshape(len(lanes), -1), limit_directions[lanes])
         index = steps.column_names.index("limit_cosine")
-        return steps.setcolumn(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))
+        return steps.set_column(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))

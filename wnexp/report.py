@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wnexp.config import UserError
-from wnexp.records import Records, find_runs, read_status
+from wnexp.records import Records, find_runs, is_alive, read_status
 
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
@@ -44,7 +44,10 @@ class Progress:
     def _show(self, record: Records, session) -> None:
         if self._bar is None or self._task is None:
             return
-        figures = max(session.seed_figures(), key=lambda figures: figures["log_loss"])
+        finite = [figures for figures in session.seed_figures() if figures["log_loss"] is not None]
+        if not finite:
+            return
+        figures = max(finite, key=lambda figures: figures["log_loss"])
         self._start = figures["log_loss"] if self._start is None else self._start
         share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
         text = (
@@ -63,7 +66,11 @@ def report_run(record: Records, session) -> None:
         row = last[figures["seed"]]
         accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
         rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
-        rows[-1] += [f"{figures['log_loss']:.3f}", f"{row['normalized_margin']:.4g}", f"{accuracy:.4f}"]
+        rows[-1] += [
+            _number(figures["log_loss"], ".6g"),
+            _number(row["normalized_margin"], ".4g"),
+            _number(accuracy, ".4f"),
+        ]
     tested = session.dataset.test_x.shape[0] > 0
     header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
     header.append("test accuracy" if tested else "train accuracy")
@@ -78,6 +85,10 @@ def report_run(record: Records, session) -> None:
         f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
     )
     print(f"next: wnexp plot '{path}'")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -106,22 +117,27 @@ def print_runs(root: Path) -> None:
         raise UserError(f"no runs at or under {root}; `wnexp train +norm=ewn` makes one")
     summaries = []
     for run in runs:
-        with suppress(UserError):
+        try:
             summaries.append((read_status(run) or {}) | {"directory": str(run)})
+        except UserError as error:
+            summaries.append({"directory": str(run), "status": "unreadable run.json"})
+            print(f"wnexp: {error}", file=sys.stderr)
     print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
 
 
 def _run_row(summary: dict[str, Any]) -> list[Any]:
     figures = summary.get("seeds") or []
     outcomes = ", ".join(sorted({entry["outcome"] for entry in figures})) or "-"
-    worst = max((entry["log_loss"] for entry in figures), default=None)
+    worst = max((entry["log_loss"] for entry in figures if entry["log_loss"] is not None), default=None)
     state = summary["status"] + (f" ({summary['error']})" if summary.get("error") else "")
+    if state == "running" and not is_alive(summary):
+        state = "stopped"  # killed; the same command resumes it
     return [
         shown(Path(summary["directory"])),
         "finished earlier" if summary.get("skipped") else state,
         len(figures),
         outcomes,
         summary.get("steps", "-"),
-        "-" if worst is None else f"{worst:.3f}",
+        _number(worst, ".6g"),
         f"{summary.get('wall_seconds', 0):.1f}",
     ]

@@ -4,6 +4,7 @@ Hydra calls `job` for every job of a command. Data set -> program -> chunks -> r
 terminal and silence elsewhere.
 """
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -40,13 +41,16 @@ def job(composed: DictConfig) -> Summary:
     directory = Path(hydra.runtime.output_dir)
     try:
         return run(typed(composed), directory, lambda: _save_hydra(directory, composed, hydra))
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError) as error:
         message = explain(error)
     except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
         if hydra.mode != RunMode.MULTIRUN:
             raise
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
+    with suppress(OSError):  # made by Hydra before we could look
+        directory.rmdir()
+        directory.parent.rmdir()
     print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
     return {"directory": str(directory), "status": "failed", "error": message}
 
@@ -111,11 +115,12 @@ def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
         if not config.overwrite:
             raise
         return None
-    if stored is not None and records.running_elsewhere(stored):
+    going_on = stored is not None and stored["status"] == "running" and records.is_alive(stored)
+    if stored is not None and going_on and stored["process"] != _process():
         raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
     if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
         return None
-    differing = records.differing_keys(stored["config"], as_dict(config))
+    differing = records.differing_keys(stored["config"], _identity(config))
     if differing:
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"
@@ -153,10 +158,24 @@ def _first_status(config: Config, device: str, stored: dict[str, Any] | None) ->
         "precision": config.precision,
         "git_commit": _git_commit(),
         "command": " ".join(sys.argv),
-        "process": {"host": platform.node(), "pid": os.getpid()},
-        "config": as_dict(config),
+        "process": _process(),
+        "config": _identity(config),
         "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
     }
+
+
+def _process() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid()}
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """The configuration and the contents of the files it names: what makes a run this run."""
+    files = {"data.path": config.data.path, "model.initial_weights": config.model.initial_weights}
+    digests = {}
+    for key, name in files.items():
+        if name is not None and (path := Path(name).expanduser()).is_file():
+            digests[f"{key} (sha256)"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return as_dict(config) | digests
 
 
 def _git_commit() -> str | None:
@@ -198,7 +217,7 @@ def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
     before, after = np.moveaxis(rows["snapshots"][filled - 1], -1, 0)
     for index in range(before.min(), after.max()):
         lanes = np.flatnonzero(rows["valid"][filled - 1] & (before <= index) & (index < after))
-        _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:g}", lanes)
+        _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes)
 
 
 def _save_snapshots(record: records.Records, session, name: str, lanes) -> None:

@@ -214,7 +214,7 @@ class Session:
             {
                 "seed": int(seed),
                 "outcome": train.OUTCOMES[outcome],
-                "log_loss": float(log_loss),
+                "log_loss": float(log_loss) if math.isfinite(log_loss) else None,
                 "step": int(step),
                 "attempts": int(attempts),
                 "step_size": float(step_size),
@@ -254,9 +254,9 @@ def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Setti
     real: Any = np.dtype(dtype).type
     integer: Any = np.int64
     thresholds: Any = np.asarray(snapshots, dtype)
-    numbers = optimizers.Numbers(
-        real(optimizer.step_size), real(cap), real(exponent), real(1.0 if constant else optimizer.factor)
-    )
+    factor = 1.0 if constant else optimizer.factor
+    continued: Any = np.bool_(config.model.initial_weights is not None)
+    numbers = optimizers.Numbers(*map(real, (optimizer.step_size, cap, exponent, factor)), continued=continued)
     ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
     return train.Settings(
         optimizer=numbers,

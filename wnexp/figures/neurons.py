@@ -58,7 +58,7 @@ def _neuron_lines(panel: Axes, neurons: pd.DataFrame, column: str) -> None:
             [],
             color=PALETTE[order % len(PALETTE)],
             linestyle=_LINE_STYLES[order % len(_LINE_STYLES)],
-            label=f"layer {layer}: {active} of {len(last)} active",
+            label=f"layer {layer}: {active} of {len(last)} active (faint: not)",
         )
     step_axis(panel)
     panel.legend(fontsize=7)
@@ -146,5 +146,5 @@ def directions(series: Sequence[Series]) -> Figure | None:
         panel.set_title(f"{one.label}, seed {one.first_seed}")
         step_axis(panel)
         panel.legend(fontsize=7, ncols=2)
-    axes[0, 0].set_ylabel(r"components of $w_u/\|w_u\|$")
+    axes[0, 0].set_ylabel(r"components of $w_u/\|w_u\|$ (solid: first)")
     return figure

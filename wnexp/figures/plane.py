@@ -49,7 +49,7 @@ def boundary(series: Sequence[Series]) -> Figure | None:
         panel.set_xlabel("first input")
         panel.set_aspect("equal")
     axes[0, 0].set_ylabel("second input")
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7, loc="upper left", frameon=True, framealpha=0.8)
     return figure
 
 

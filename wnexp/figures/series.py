@@ -5,6 +5,7 @@
 # pyright: reportGeneralTypeIssues=false
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,7 @@ mpl.rcParams.update(STYLE)
 
 # A neuron counts as active when its weight norm is at least this share of the largest in its layer.
 ACTIVE_RATIO = 0.25
+_LONGEST_LABEL = 36
 
 
 @dataclass
@@ -97,7 +99,11 @@ def load_series(runs: Sequence[Path]) -> list[Series]:
     """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records."""
     groups: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for run in runs:
-        status = records.read_status(run)
+        try:
+            status = records.read_status(run)
+        except UserError as error:
+            print(f"wnexp: left out: {error}", file=sys.stderr)
+            continue
         if status is None or not (run / "steps.parquet").exists():
             continue
         key = {name: value for name, value in status["config"].items() if name not in ("seed", "seeds")}
@@ -115,6 +121,10 @@ def load_series(runs: Sequence[Path]) -> list[Series]:
     for config, members in zip(configs, groups.values(), strict=True):
         parts = [f"{name.removesuffix('.name')}={config.get(name)}" for name in differing]
         label = ", ".join(parts) or f"norm={config['norm.name']}"
+        if len(label) > _LONGEST_LABEL:
+            directory = members[0][0]
+            label = f"{directory.parent.name}/{directory.name}"
+            label = label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
         series.append(Series(label, config, [directory for directory, _ in members]))
     series.sort(key=lambda one: (list(NORM_COLOURS).index(one.norm) if one.norm in NORM_COLOURS else 9, one.label))
     distinct_norms = len({one.norm for one in series}) == len(series)

@@ -1,8 +1,8 @@
-# make run: install and make a first run with its figures.  make test: the tests.  make check: what .ci/run runs.
+# make run: install and make a first run with its figures.  make test: the tests.  make check: lint and tests, what .ci/run runs.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint check bench clean
+.PHONY: run test lint check clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -19,9 +19,6 @@ lint: .venv/tests-installed
 
 check: lint test
 
-bench: .venv/tests-installed
-	$(BIN)/python tests/benchmarks/run.py
-
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -34,4 +31,4 @@ bench: .venv/tests-installed
 	@touch $@ .venv/installed
 
 clean:
-	rm -rf .venv outputs/*/
+	rm -rf .venv

@@ -17,7 +17,7 @@ def program(architecture=SMALL, norm="none", **changes):
         train.Program(
             network=architecture,
             norms=(norm,) * len(architecture.layers),
-            v_norm=1.0,
+            v_norms=(1.0,) * len(architecture.layers),
             loss="cross_entropy",
             reduction="sum",
             optimizer="gd",

@@ -14,7 +14,9 @@ ARCHITECTURES = {
     "relu squared": network.mlp(3, (5, 4), 1, "relu_squared"),
     "fixed output": network.mlp(3, (4,), 1, "relu", fixed_output=(1.0, 1.0, -1.0, -1.0)),
     "diagonal": network.diagonal(3),
+    "convolutions": network.convolutional((3, 4, 2), (3, "M", 4), (5,), 3, "relu", first_bias=True),
 }
+INPUTS = {name: 24 if name == "convolutions" else 3 for name in ARCHITECTURES}
 
 
 def start(name, seed=0):
@@ -23,20 +25,21 @@ def start(name, seed=0):
     return architecture, *network.split(architecture, weights)
 
 
-@pytest.mark.parametrize("v_norm", [1.0, 0.3])
+@pytest.mark.parametrize("v_norm", [1.0, 0.3, None])
 @pytest.mark.parametrize("norm", weightnorm.NORMS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_same_function_at_initialization(name, norm, v_norm, random):
     architecture, trained, fixed = start(name)
     norms = (norm,) * len(architecture.layers)
-    parameters = weightnorm.from_weights(trained, norms, v_norm)
-    x = jnp.asarray(random.standard_normal((7, 3)))
+    parameters = weightnorm.from_weights(trained, norms, (v_norm,) * len(norms))
+    x = jnp.asarray(random.standard_normal((7, INPUTS[name])))
     before = network.apply(architecture, network.merge(trained, fixed), x)
     after = network.apply(architecture, network.merge(weightnorm.to_weights(parameters, norms), fixed), x)
     np.testing.assert_allclose(after, before, rtol=1e-13, atol=1e-14)
-    for layer in parameters:
+    for layer, start_weights in zip(parameters, trained, strict=True):
         if layer is not None and norm != "none":
-            np.testing.assert_allclose(weightnorm.neuron_norms(layer["v"]), v_norm, rtol=1e-14)
+            want = weightnorm.neuron_norms(start_weights["weight"]) if v_norm is None else v_norm
+            np.testing.assert_allclose(weightnorm.neuron_norms(layer["v"]), want, rtol=1e-14)
 
 
 @pytest.mark.parametrize("norm", weightnorm.NORMS)
@@ -65,8 +68,8 @@ def test_pull_back_is_the_papers_formula_and_orthogonal_to_v(norm, random):
 def test_pull_back_equals_autodiff_through_the_parametrization(name, norm, random):
     architecture, trained, fixed = start(name)
     norms = (norm,) * len(architecture.layers)
-    parameters = weightnorm.from_weights(trained, norms, 1.3)
-    x = jnp.asarray(random.standard_normal((7, 3)))
+    parameters = weightnorm.from_weights(trained, norms, (1.3,) * len(norms))
+    x = jnp.asarray(random.standard_normal((7, INPUTS[name])))
 
     def value(weights):
         return jnp.sum(jnp.sin(network.apply(architecture, network.merge(weights, fixed), x)))

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,12 +30,17 @@ class DataConfig:
     seed: int = 0
     train_per_class: int = 2
     test_per_class: int = 50
+    dir: str | None = None
+    labels: str = "classes"
+    train_samples: int | None = None
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     name: str = MISSING
     widths: list[int] = field(default_factory=list)
+    depth: int | None = None
+    channels: list[Any] = field(default_factory=list)
     activation: str = "linear"
     bias: str = "none"
     fixed_output: list[float] | None = None
@@ -48,6 +54,7 @@ class NormConfig:
     name: str = MISSING
     layers: str = "all"
     v_norm: float = 1.0
+    output_v: str = "scaled"
 
 
 @dataclass(frozen=True)
@@ -101,21 +108,34 @@ class Config:
 
 # The keys whose values are names without a table of functions; `choose` serves those that have one.
 _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("model.name", ("mlp", "diagonal")),
+    ("data.labels", ("classes", "parity")),
+    ("model.name", ("mlp", "cnn", "diagonal")),
     ("model.bias", ("none", "first")),
     ("norm.layers", ("all", "hidden")),
+    ("norm.output_v", ("scaled", "raw")),
     ("loss.reduction", ("sum", "mean")),
     ("precision", ("float32", "float64")),
     ("device", ("auto", "cpu", "gpu", "tpu")),
 )
 # What numbers may be: (key, what is allowed, test). A key that is None passes.
 _POSITIVE = "a finite number above 0"
+
+
+def _are_channels(entries: list[Any]) -> bool:
+    sizes = [entry for entry in entries if entry != "M"]
+    doubled = any(pair == ("M", "M") for pair in pairwise(entries))
+    return all(type(size) is int and 1 <= size < 2**31 for size in sizes) and entries[:1] != ["M"] and not doubled
+
+
 _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("seed", "an integer from 0 to 2^32 - 1", lambda v: 0 <= v < 2**32),
     ("seeds", "an integer of at least 1, at most 1,000,000", lambda v: 1 <= v <= 10**6),
     ("data.seed", "an integer of at least 0", lambda v: v >= 0),
     ("data.train_per_class", "an integer of at least 1, below 2^31", lambda v: 1 <= v < 2**31),
     ("data.test_per_class", "an integer of at least 0, below 2^31", lambda v: 0 <= v < 2**31),
+    ("data.train_samples", "an integer of at least 1, or null for all", lambda v: v >= 1),
+    ("model.depth", "an integer from 1 to 1000, or null", lambda v: 1 <= v <= 1000),
+    ("model.channels", 'a list of integers of at least 1 and "M" after them, like [16,M]', _are_channels),
     ("model.widths", "a list of integers of at least 1, below 2^31", lambda v: all(1 <= width < 2**31 for width in v)),
     ("norm.v_norm", _POSITIVE, lambda v: 0 < v < math.inf),
     ("optimizer.step_size", _POSITIVE, lambda v: 0 < v < math.inf),

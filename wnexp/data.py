@@ -1,6 +1,6 @@
-"""Data sets: a name -> arrays, pure in its seed. Files are read here and nowhere else.
+"""Data sets: a name -> arrays, pure in its seed. Files are read here and in `images.py`, and nowhere else.
 
-Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`.
+Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`; images are flattened.
 """
 
 import math
@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wnexp import images
 from wnexp.config import DataConfig, UserError, choose
 
 
 class Dataset(NamedTuple):
     """A data set; without a test set `test_x` and `test_y` have no rows."""
 
-    train_x: np.ndarray  # (n, d) float64
+    train_x: np.ndarray  # (n, d) float64, float32 for downloaded images
     train_y: np.ndarray  # (n,) int64
     test_x: np.ndarray
     test_y: np.ndarray
+    image: tuple[int, int, int] | None = None  # (height, width, channels) if a row is a flattened image
 
     @property
     def outputs(self) -> int:
@@ -81,7 +83,37 @@ def digits(config: DataConfig) -> Dataset:
     train_x, test_x, train_y, test_y = parts
     mean = train_x.mean(axis=0)
     scale = 2 / (train_x - mean).std()
-    return Dataset(scale * (train_x - mean), train_y, scale * (test_x - mean), test_y)
+    return Dataset(scale * (train_x - mean), train_y, scale * (test_x - mean), test_y, (8, 8, 1))
+
+
+def _downloaded(config: DataConfig, mean: float, deviation: float) -> Dataset:
+    """Published images with `(x/255 - mean) / deviation`, in float32."""
+    raw = images.load(config.name, config.dir)
+
+    def prepared(x: np.ndarray) -> np.ndarray:
+        x = x.reshape(len(x), -1).astype(np.float32)
+        x *= 1 / (255 * deviation)
+        x -= mean / deviation
+        return x
+
+    height, width, channels = raw.train_x.shape[1:]
+    train_y, test_y = raw.train_y.astype(np.int64), raw.test_y.astype(np.int64)
+    return Dataset(prepared(raw.train_x), train_y, prepared(raw.test_x), test_y, (height, width, channels))
+
+
+def mnist(config: DataConfig) -> Dataset:
+    """MNIST, 28 x 28, scaled as the paper does: `(x/255 - 0.1307) / 0.3081`."""
+    return _downloaded(config, 0.1307, 0.3081)
+
+
+def fashion_mnist(config: DataConfig) -> Dataset:
+    """Fashion-MNIST, 28 x 28, by the mean and deviation of its own pixels."""
+    return _downloaded(config, 0.2860, 0.3530)
+
+
+def cifar10(config: DataConfig) -> Dataset:
+    """CIFAR-10, 32 x 32 x 3, scaled as the paper does: `(x/255 - 0.5) / 0.5`."""
+    return _downloaded(config, 0.5, 0.5)
 
 
 def file(config: DataConfig) -> Dataset:
@@ -102,7 +134,10 @@ def file(config: DataConfig) -> Dataset:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
-    """A checked data set from `train_x (n, ...)`, `train_y (n,)` and perhaps the test pair. Raises `UserError`."""
+    """A checked data set from `train_x (n, ...)`, `train_y (n,)` and perhaps the test pair. Raises `UserError`.
+
+    Rows of shape `(height, width)` or `(height, width, channels)` are images.
+    """
     for key in ("train_x", "train_y"):
         if key not in arrays:
             raise UserError(f"{source}: array {key} is missing; needed: train_x, train_y; optional: test_x, test_y")
@@ -119,14 +154,16 @@ def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
         raise UserError(f"{source}: train_x of shape {arrays['train_x'].shape} holds no numbers")
     known = set(np.unique(train_y).tolist())
     labels = known | set(np.unique(test_y).tolist())
+    shape = arrays["train_x"].shape[1:]
+    image = (*shape, 1)[:3] if len(shape) in (2, 3) else None
     if labels <= {-1, 1}:
-        return Dataset(train_x, train_y, test_x, test_y)
+        return Dataset(train_x, train_y, test_x, test_y, image)
     if labels != known or known != set(range(len(known))) or len(known) < 2:
         shown = ", ".join(map(str, sorted(labels)[:8])) + (", ..." if len(labels) > 8 else "")
         raise UserError(f"{source}: labels {shown}; allowed: -1 and +1, or 0..k-1, each of them in the training set")
     if max(labels) == 1:
         train_y, test_y = 2 * train_y - 1, 2 * test_y - 1
-    return Dataset(train_x, train_y, test_x, test_y)
+    return Dataset(train_x, train_y, test_x, test_y, image)
 
 
 def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +186,32 @@ DATA_SETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "xor": xor,
     "simple_traj": simple_traj,
     "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
     "file": file,
 }
 
 
 def load(config: DataConfig) -> Dataset:
-    """The data set of a configuration."""
-    return choose(DATA_SETS, "data", config.name)(config)
+    """The data set of a configuration: its `train_samples` chosen by `data.seed`, its labels odd (+1) or even (-1)."""
+    dataset = choose(DATA_SETS, "data", config.name)(config)
+    if config.train_samples is not None:
+        dataset = _subset(dataset, config)
+    if config.labels == "parity":
+        if dataset.outputs == 1:
+            raise UserError("data.labels=parity needs more than two classes, 0..k-1")
+        dataset = dataset._replace(train_y=2 * (dataset.train_y % 2) - 1, test_y=2 * (dataset.test_y % 2) - 1)
+    return dataset
+
+
+def _subset(dataset: Dataset, config: DataConfig) -> Dataset:
+    samples, size = len(dataset.train_x), config.train_samples
+    if size is None or size > samples:
+        raise UserError(f"data.train_samples={size} is more than the {samples} training samples")
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(samples)[:size])
+    subset = dataset._replace(train_x=dataset.train_x[chosen], train_y=dataset.train_y[chosen])
+    lacking = set(np.unique(dataset.train_y).tolist()) - set(np.unique(subset.train_y).tolist())
+    if lacking:
+        raise UserError(f"data.train_samples={size}: no sample of class {min(lacking)} is among them; take more")
+    return subset

@@ -13,6 +13,7 @@ from wnexp.config import Config, UserError, choose
 from wnexp.data import Dataset
 
 _SLOTS = 128
+_MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
 
 
 def prepare(config: Config, dataset: Dataset) -> "Session":
@@ -56,29 +57,50 @@ def check_precision(precision: str, platform: str) -> None:
         raise UserError("precision=float64 needs a cpu or gpu; a tpu has float32 only (precision=float32)")
 
 
-def build_network(config: Config, inputs: int, outputs: int) -> network.Network:
+def build_network(config: Config, dataset: Dataset) -> network.Network:
     """The architecture of a configuration. Raises `UserError` where the parts do not fit."""
-    model = config.model
+    model, outputs, inputs = config.model, dataset.outputs, dataset.train_x.shape[1]
     choose(network.ACTIVATIONS, "model.activation", model.activation)
     if model.name == "diagonal":
         if outputs != 1:
             raise UserError(f"model=diagonal has one output, the data have {outputs} classes; use model=mlp")
         return network.diagonal(inputs)
+    widths = _widths(config)
+    if model.name == "cnn":
+        if dataset.image is None:
+            raise UserError(f"model=cnn needs images; data={config.data.name} has rows of {inputs} numbers")
+        try:
+            channels = tuple(model.channels)
+            return network.convolutional(
+                dataset.image, channels, widths, outputs, model.activation, model.bias == "first"
+            )
+        except ValueError as error:
+            raise UserError(f"model.channels={model.channels}: {error}") from None
     fixed = None
     if model.fixed_output is not None:
-        fan_in = [inputs, *model.widths][-1]
-        if not model.widths or outputs != 1 or len(model.fixed_output) != fan_in:
+        fan_in = [inputs, *widths][-1]
+        if not widths or outputs != 1 or len(model.fixed_output) != fan_in:
             raise UserError(
                 f"model.fixed_output has {len(model.fixed_output)} weights; it needs two classes, a hidden layer "
-                f"and one weight for each of the last hidden layer's neurons ({model.widths})"
+                f"and one weight for each of the last hidden layer's neurons ({list(widths)})"
             )
         fixed = tuple(model.fixed_output)
-    return network.mlp(inputs, tuple(model.widths), outputs, model.activation, model.bias == "first", fixed)
+    return network.mlp(inputs, widths, outputs, model.activation, model.bias == "first", fixed)
+
+
+def _widths(config: Config) -> tuple[int, ...]:
+    """The hidden widths; with `model.depth` its one width, once for every hidden layer."""
+    model = config.model
+    if model.depth is None:
+        return tuple(model.widths)
+    if len(model.widths) != 1:
+        raise UserError(f"model.depth={model.depth} needs one width to repeat, not model.widths={model.widths}")
+    return tuple(model.widths) * (model.depth - 1)
 
 
 def build_program(config: Config, dataset: Dataset, platform: str) -> train.Program:
     """The static description of a run. Raises `UserError` for names that no table knows."""
-    architecture = build_network(config, dataset.train_x.shape[1], dataset.outputs)
+    architecture = build_network(config, dataset)
     optimizer, norm = config.optimizer, config.norm
     choose(optimizers.OPTIMIZERS, "optimizer", optimizer.name)
     choose(weightnorm.NORMS, "norm", norm.name)
@@ -91,7 +113,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
     return train.Program(
         network=architecture,
         norms=tuple(plain),
-        v_norm=norm.v_norm,
+        v_norms=tuple(None if norm.output_v == "raw" and index == last else norm.v_norm for index in range(last + 1)),
         loss=config.loss.name,
         reduction=config.loss.reduction,
         optimizer=optimizer.name,
@@ -102,6 +124,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         max_samples=config.record.max_samples,
         max_gradient=config.record.max_gradient,
         slots=_SLOTS,
+        block=max(1, _MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
     )
 
 
@@ -112,6 +135,8 @@ def _initial_weights(config: Config, program: train.Program) -> Any:
         arrays = records.load_weights(Path(model.initial_weights).expanduser())
         weights = _checked_weights(arrays, program, f"model.initial_weights={model.initial_weights}")
         return jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
+    if model.init == "same_function" and any(layer.kind != "dense" for layer in architecture.layers):
+        raise UserError(f"model.init=same_function is for dense networks, not model={model.name}")
     lanes = [network.initialize(architecture, seed, model.init, program.dtype) for seed in seeds]
     weights = jax.tree.map(lambda *arrays: np.stack(arrays), *lanes)
     if model.starts is not None:
@@ -240,9 +265,8 @@ class Session:
 
 
 def _data(dataset: Dataset, program: train.Program) -> train.Data:
-    arrays: Any = dataset._replace(
-        train_x=dataset.train_x.astype(program.dtype), test_x=dataset.test_x.astype(program.dtype)
-    )
+    train_x, test_x = (x.astype(program.dtype, copy=False) for x in (dataset.train_x, dataset.test_x))
+    arrays: Any = (train_x, dataset.train_y, test_x, dataset.test_y)
     return train.Data(*arrays)
 
 

@@ -1,7 +1,7 @@
 """A run as a function: `make_train(program)` -> `start(seeds)`, `chunk(state)`. Pure: no files, no printing.
 
 A `Program` holds what selects a compiled program; step sizes, caps, targets and grids are traced `Settings`, so
-changing them compiles nothing. All seeds of a run are one batch: `jax.vmap` is applied here and only here, and a
+changing them compiles nothing. All seeds of a run are one batch: `over_seeds` is applied here and only here, and a
 seed that is done or waits for a record point is frozen by the batched `while_loop` without touching the others.
 
 A chunk alternates two phases until its record slots are full, its attempts are spent or a snapshot is due: every
@@ -30,7 +30,7 @@ class Program:
 
     network: network.Network
     norms: tuple[str, ...]
-    v_norm: float
+    v_norms: tuple[float | None, ...]  # initial ||v_u|| of each layer; None: v_u = w_u
     loss: str
     reduction: str
     optimizer: str
@@ -41,6 +41,7 @@ class Program:
     max_samples: int
     max_gradient: int
     slots: int  # record rows a chunk can hold
+    block: int = 2**62  # samples whose activations may be in memory at once
 
 
 class Data(NamedTuple):
@@ -88,6 +89,22 @@ class Train(NamedTuple):
     compilations: Callable[[], int]  # how often `chunk` has been compiled
 
 
+def over_seeds(function):
+    """`jax.vmap` over a leading seed axis of all arguments; one seed alone is not batched.
+
+    XLA's CPU code for a batch of one is up to ten times slower than for no batch: it neither vectorizes reductions
+    over the fan-in nor uses both cores.
+    """
+
+    def call(*arguments):
+        if jax.tree.leaves(arguments)[0].shape[0] > 1:
+            return jax.vmap(function)(*arguments)
+        one = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one)
+
+    return call
+
+
 def _log_loss(program: Program, fixed):
     def log_loss(trained, x, y):
         return losses.log_loss(_margins(program, fixed, trained, x, y), program.loss, program.reduction)
@@ -96,8 +113,17 @@ def _log_loss(program: Program, fixed):
 
 
 def _margins(program: Program, fixed, trained, x, y):
-    outputs = network.apply(program.network, network.merge(trained, fixed), x)
-    return losses.margins(outputs.astype(program.head_dtype), y)
+    """Margins `(n, c)`; large data sets in blocks, whose activations are computed again for the gradient."""
+
+    def outputs(x):
+        return network.apply(program.network, network.merge(trained, fixed), x)
+
+    if x.shape[0] > program.block:
+        one = jax.checkpoint(lambda sample: outputs(sample[None])[0])
+        s = jax.lax.map(one, x, batch_size=program.block)
+    else:
+        s = outputs(x)
+    return losses.margins(s.astype(program.head_dtype), y)
 
 
 def _problem(program: Program, state_seed, fixed, data: Data) -> optimizers.Problem:
@@ -127,7 +153,7 @@ def _outcome(iterate: optimizers.Iterate, settings: Settings) -> Array:
 
 def _start(program: Program, seed, weights, data: Data, settings: Settings) -> State:
     trained, fixed = network.split(program.network, weights)
-    parameters = weightnorm.from_weights(trained, program.norms, program.v_norm)
+    parameters = weightnorm.from_weights(trained, program.norms, program.v_norms)
     rule = optimizers.OPTIMIZERS[program.optimizer]
     iterate = optimizers.start(rule, _problem(program, seed, fixed, data), parameters, settings.optimizer)
     outcome = _outcome(iterate, settings)
@@ -207,8 +233,8 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
 
 
 def _chunk(program: Program, state: State, data: Data, settings: Settings, attempts) -> tuple[State, Any, Any]:
-    advance = jax.vmap(lambda state, limit: _advance(program, state, data, settings, limit))
-    record = jax.vmap(lambda state: _record(program, state, data, settings))
+    advance = over_seeds(lambda state, limit: _advance(program, state, data, settings, limit))
+    record = over_seeds(lambda state: _record(program, state, data, settings))
     limit = state.iterate.attempts + attempts
 
     def unfinished(carry):
@@ -230,7 +256,7 @@ def _chunk(program: Program, state: State, data: Data, settings: Settings, attem
 
 
 def _due_all(state: State, settings: Settings) -> Array:
-    return jax.vmap(lambda state: _due(state, settings))(state)
+    return over_seeds(lambda state: _due(state, settings))(state)
 
 
 @functools.lru_cache(maxsize=32)
@@ -238,14 +264,14 @@ def make_train(program: Program) -> Train:
     """The functions of a run, compiled at first use and shared by every later run of the same program."""
 
     def start(seeds, weights, data, settings):
-        return jax.vmap(lambda seed, weights: _start(program, seed, weights, data, settings))(seeds, weights)
+        return over_seeds(lambda seed, weights: _start(program, seed, weights, data, settings))(seeds, weights)
 
     def weights(state):
         def one(state):
             trained = weightnorm.to_weights(state.iterate.parameters, program.norms)
             return network.merge(trained, state.fixed)
 
-        return jax.vmap(one)(state)
+        return over_seeds(one)(state)
 
     def limit(state, data):
         def one(state):
@@ -259,10 +285,10 @@ def make_train(program: Program) -> Train:
                 lambda w: losses.soft_margins(training_margins(w)), trained, program.loss, s
             )
 
-        return jax.vmap(one)(state)
+        return over_seeds(one)(state)
 
     def outputs(state, x):
-        return jax.vmap(lambda weights: network.apply(program.network, weights, x))(weights(state))
+        return over_seeds(lambda weights: network.apply(program.network, weights, x))(weights(state))
 
     chunk = jax.jit(functools.partial(_chunk, program), donate_argnums=0)
     return Train(

@@ -26,7 +26,7 @@ Parameters = dict[str, Array]
 class Norm(NamedTuple):
     """One row of `NORMS`: how a weight array becomes parameters and how parameters become weights."""
 
-    from_weights: Callable[[Array, float], Parameters]
+    from_weights: Callable[[Array, float | None], Parameters]
     to_weights: Callable[[Parameters], Array]
 
 
@@ -35,12 +35,13 @@ def neuron_norms(weight: Float[Array, "... neurons"]) -> Float[Array, " neurons"
     return jnp.sqrt(jnp.sum(jnp.square(weight), axis=tuple(range(weight.ndim - 1))))
 
 
-def _directions(parameters: Parameters) -> Array:
-    return parameters["v"] / neuron_norms(parameters["v"])
+def _start_direction(weight: Array, v_norm: float | None) -> Array:
+    return weight if v_norm is None else _scaled_to(v_norm, weight)
 
 
-def _scaled_direction(weight: Array, v_norm: float) -> Array:
-    return weight * (v_norm / neuron_norms(weight))
+def _scaled_to(length: Array | float, vectors: Array) -> Array:
+    """Every neuron's vector at the given length. One factor a neuron: dividing each entry costs three times as much."""
+    return (length / neuron_norms(vectors)) * vectors
 
 
 NORMS = {
@@ -51,33 +52,35 @@ NORMS = {
     "swn": Norm(
         from_weights=lambda weight, v_norm: {
             "gamma": neuron_norms(weight),
-            "v": _scaled_direction(weight, v_norm),
+            "v": _start_direction(weight, v_norm),
         },
-        to_weights=lambda parameters: parameters["gamma"] * _directions(parameters),
+        to_weights=lambda parameters: _scaled_to(parameters["gamma"], parameters["v"]),
     ),
     "ewn": Norm(
         from_weights=lambda weight, v_norm: {
             "alpha": jnp.log(neuron_norms(weight)),
-            "v": _scaled_direction(weight, v_norm),
+            "v": _start_direction(weight, v_norm),
         },
-        to_weights=lambda parameters: jnp.exp(parameters["alpha"]) * _directions(parameters),
+        to_weights=lambda parameters: _scaled_to(jnp.exp(parameters["alpha"]), parameters["v"]),
     ),
 }
 
 
-def from_weights(weights, norms: tuple[str, ...], v_norm: float):
+def from_weights(weights, norms: tuple[str, ...], v_norms: tuple[float | None, ...]):
     """Parameters of a network that compute the same function as `weights`.
 
     `weights` holds one entry a layer, a dict with `weight` and perhaps `bias`, or None for a layer that is
-    not trained; `norms` names the parametrization of each. Biases are plain parameters. `v_norm` is the
-    initial `||v_u||`; the function does not depend on it, the step of `v` scales with `1/v_norm^2`.
+    not trained; `norms` names the parametrization of each. Biases are plain parameters. `v_norms` are the
+    initial `||v_u||` of each, None for `v_u = w_u`; the function does not depend on them, the step of `v` scales with
+    `1/||v_u||^2`.
     """
 
-    def layer(entry, norm):
+    def layer(entry, norm, v_norm):
         bias = {key: value for key, value in entry.items() if key == "bias"}
         return NORMS[norm].from_weights(entry["weight"], v_norm) | bias
 
-    return tuple(None if entry is None else layer(entry, norm) for entry, norm in zip(weights, norms, strict=True))
+    layers = zip(weights, norms, v_norms, strict=True)
+    return tuple(None if entry is None else layer(entry, norm, v_norm) for entry, norm, v_norm in layers)
 
 
 def to_weights(parameters, norms: tuple[str, ...]):

@@ -26,10 +26,11 @@ ALLOWED = {
     "tables": set(),
     "records": {"config", "tables"},
     "session": {"config", "data", "network", "weightnorm", "losses", "optimizers", "train", "records"},
+    "prune": {"config", "data", "network", "losses", "records", "session", "tables"},
     "report": {"config", "records"},
     "runner": {"config", "errors", "data", "records", "session", "report", "tables"},
     "figures": {"config", "records", "figures", "tables"},
-    "cli": {"config", "errors", "records", "runner", "report", "figures", "__init__"},
+    "cli": {"config", "errors", "records", "runner", "prune", "report", "figures", "__init__"},
 }
 
 

@@ -12,6 +12,7 @@ usage: wnexp COMMAND [ARGUMENT ...]
 
   train [GROUP=OPTION ...] [KEY=VALUE ...]   train one run (-m: a sweep); wnexp train --help lists all
   plot [PATH ...] [--to DIR]                 figures of the newest run, or of the runs named
+  prune [PATH ...] [OPTION ...]              accuracy against hidden neurons removed, from the snapshots of runs
   runs [PATH]                                what has been run, with status and last figures
   --version, --help
 
@@ -27,6 +28,17 @@ Draw every figure that the records of the runs allow, as PNG and PDF, and list t
 PATH is a run directory, a folder of runs (a sweep), or the name of an experiment under outputs/;
 without it the newest run under outputs/ is drawn. Several runs are drawn together.
 --to DIR puts the figures there instead of figures/ beside the records.
+"""
+PRUNE_USAGE = """\
+usage: wnexp prune [PATH ...] [--percent P,P,...] [--scores S,S,...] [--global] [--save P]
+
+Remove the hidden neurons that rank lowest and measure the accuracy, at every log loss a run has a snapshot at
+(snapshots=[-10,-100,-300]). Writes pruning.parquet into each run directory; `wnexp plot PATH ...` draws it.
+PATH is a run directory, a folder of runs (a sweep), or the name of an experiment; default: the newest run.
+--percent P,P,...  percents of the hidden neurons to remove (default 0,5,...,95)
+--scores S,S,...   final_norm, change_from_initial, change_from_-10, ... (default: all)
+--global           rank the neurons of all hidden layers together instead of layer by layer
+--save P           write the networks without P percent, by the first score, into snapshots/
 """
 RUNS_USAGE = """\
 usage: wnexp runs [PATH]
@@ -140,6 +152,44 @@ def plot(words: list[str]) -> int:
     return 0
 
 
+def prune(words: list[str]) -> int:
+    """`wnexp prune`: snapshots -> curves of accuracy against neurons removed."""
+    import argparse
+
+    parser = argparse.ArgumentParser("wnexp prune", usage=PRUNE_USAGE.split("\n")[0][7:], add_help=False)
+    parser.add_argument("paths", nargs="*", type=Path)
+    parser.add_argument("--percent", type=_percents, default=None)
+    parser.add_argument("--scores", type=lambda text: text.split(","), default=None)
+    parser.add_argument("--global", dest="together", action="store_true")
+    parser.add_argument("--save", type=_percents, default=None)
+    options = parser.parse_args(words)
+    if options.save is not None and len(options.save) != 1:
+        return _usage("--save takes one percent (wnexp prune --help)")
+    from wnexp import prune, records, report
+
+    runs = records.runs_at(options.paths)
+    percents = options.percent or prune.PERCENTS
+    save = options.save[0] if options.save else None
+    results = {run: prune.prune(run, percents, options.scores, options.together, save) for run in runs}
+    report.report_pruning({run: result.rows for run, result in results.items()})
+    for path, settings in (entry for result in results.values() for entry in result.saved):
+        print(f"saved {report.shown(path)}; trains on with model.initial_weights=FILE {settings}")
+    print(f"next: wnexp plot {' '.join(map(repr, map(str, options.paths or map(report.shown, runs))))}")
+    return 0
+
+
+def _percents(text: str) -> list[float]:
+    import argparse
+
+    try:
+        percents = [float(word) for word in text.split(",")]
+    except ValueError:
+        percents = []
+    if not percents or not all(0 <= percent <= 100 for percent in percents):
+        raise argparse.ArgumentTypeError(f"'{text}' must be numbers from 0 to 100, like 0,50,90")
+    return percents
+
+
 def runs(words: list[str]) -> int:
     """`wnexp runs`: one line a run."""
     if len(words) > 1 or any(word.startswith("-") for word in words):
@@ -153,5 +203,6 @@ def runs(words: list[str]) -> int:
 COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("", train),
     "plot": (PLOT_USAGE, plot),
+    "prune": (PRUNE_USAGE, prune),
     "runs": (RUNS_USAGE, runs),
 }

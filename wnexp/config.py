@@ -235,6 +235,16 @@ def as_dict(config: Config) -> dict[str, Any]:
     return {key: _select(config, key) for key in _leaves(Config) if key not in skipped}
 
 
+def from_flat(flat: Mapping[str, Any]) -> Config:
+    """The configuration that `as_dict` made flat. Raises `UserError` for keys of another version."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        if "(sha256)" not in key:
+            section, _, name = key.rpartition(".")
+            (nested.setdefault(section, {}) if section else nested)[name] = value
+    return typed(OmegaConf.create(nested))
+
+
 def run_directory(choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
     """`<experiment or data name>/<overrides, readable>`: the same command, however ordered, gives the same name.
 

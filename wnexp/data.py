@@ -154,8 +154,8 @@ def from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
         raise UserError(f"{source}: train_x of shape {arrays['train_x'].shape} holds no numbers")
     known = set(np.unique(train_y).tolist())
     labels = known | set(np.unique(test_y).tolist())
-    shape = arrays["train_x"].shape[1:]
-    image = (*shape, 1)[:3] if len(shape) in (2, 3) else None
+    height, width, channels = (*arrays["train_x"].shape[1:], 1, 1, 1)[:3]
+    image = (height, width, channels) if arrays["train_x"].ndim in (3, 4) else None
     if labels <= {-1, 1}:
         return Dataset(train_x, train_y, test_x, test_y, image)
     if labels != known or known != set(range(len(known))) or len(known) < 2:

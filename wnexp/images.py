@@ -85,27 +85,28 @@ class _Array:
         return np.frombuffer(content, np.uint8).reshape(shape)
 
 
+_STAND_INS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Array,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("_codecs", "encode"): lambda text, _: text.encode("latin-1"),
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Reads dicts of plain values and byte arrays; every other name in the file is refused."""
 
-    _KNOWN: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Array,
-        ("numpy.core.multiarray", "_reconstruct"): _Array,
-        ("numpy._core.multiarray", "_reconstruct"): _Array,
-        ("_codecs", "encode"): lambda text, _: text.encode("latin-1"),
-    }
-
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._KNOWN:
+        if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return self._KNOWN[module, name]
+        return _STAND_INS[module, name]
 
 
 def read_pickle(content: bytes) -> dict[Any, Any]:
     """The dict of a pickled batch. Raises `pickle.UnpicklingError` for anything but plain values and byte arrays."""
     for opcode, argument, _ in pickletools.genops(content):
-        if "PUT" in opcode.name and int(argument) > len(content):  # the reader would allocate so many places
+        if "PUT" in opcode.name and int(argument or 0) > len(content):  # the reader would allocate so many places
             raise pickle.UnpicklingError("a memo index beyond its size")
     return _Unpickler(io.BytesIO(content), encoding="bytes").load()
 
@@ -219,12 +220,12 @@ def _download(name: str, source: Source, file: str, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
-    bar = sys.stderr.isatty()
-    fetch = pooch.HTTPDownloader(progressbar=bar, timeout=30)
+    fetch: Any = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
     tried = []
     for mirror in source.mirrors:
         try:
-            return Path(pooch.retrieve(mirror + file, f"md5:{source.files[file]}", file, folder, downloader=fetch))
+            checksum = f"md5:{source.files[file]}"
+            return Path(pooch.retrieve(mirror + file, checksum, fname=file, path=folder, downloader=fetch))
         except (OSError, ValueError) as error:
             wrong = "wrong checksum" if "hash" in str(error) else type(error).__name__
             tried.append(f"{mirror} ({wrong})")

@@ -5,6 +5,7 @@ costs no file that was there. A table is kept in memory and rewritten whole, at 
 the writing takes; a value without meaning (NaN, infinite) is null.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wnexp.config import UserError
+from wnexp.config import Config, UserError, as_dict
 from wnexp.tables import REAL, TABLES, chunk_tables, column, schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -44,6 +45,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """A JSON file, atomically."""
     text = json.dumps(content, indent=1, default=str, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """A parquet file, atomically."""
+    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
 
 
 def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> None:
@@ -84,11 +90,47 @@ def read_status(directory: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} cannot be read ({error}); overwrite=true runs this again from the start") from None
 
 
+def runs_at(paths: Sequence[Path]) -> list[Path]:
+    """The run directories at or below the paths, or of the experiments of those names; the newest run without a path.
+
+    Raises `UserError` where there is none.
+    """
+    found = [run for path in paths for run in _runs_at(path)] if paths else [_newest(Path("outputs"))]
+    return list(dict.fromkeys(run.resolve() for run in found))
+
+
+def _runs_at(path: Path) -> list[Path]:
+    for place in (path, Path("outputs") / path):
+        if place.exists():
+            runs = find_runs(place)
+            if runs:
+                return runs
+            raise UserError(f"{place} holds no run (a run is a folder with run.json)")
+    raise UserError(f"{path}: no such run directory, folder of runs, or experiment under outputs/")
+
+
+def _newest(root: Path) -> Path:
+    runs = find_runs(root)
+    if not runs:
+        raise UserError(f"no runs under {root}/ here; `wnexp train +norm=ewn` makes one")
+    return max(runs, key=lambda run: (run / "run.json").stat().st_mtime_ns)
+
+
 def find_runs(path: Path) -> list[Path]:
     """Every run directory at or below `path`, in the order of their names."""
     if (path / "run.json").is_file():
         return [path]
     return sorted(found.parent for found in path.rglob("run.json"))
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """The configuration and the contents of the files it names: what makes a run this run."""
+    files = {"data.path": config.data.path, "model.initial_weights": config.model.initial_weights}
+    digests = {}
+    for key, name in files.items():
+        if name is not None and (path := Path(name).expanduser()).is_file():
+            digests[f"{key} (sha256)"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return as_dict(config) | digests
 
 
 def differing_keys(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -170,7 +212,7 @@ class Records:
 
     def _write(self, name: str, table: pa.Table) -> None:
         table = table.replace_schema_metadata(self._metadata)
-        write_atomically(self.directory / f"{name}.parquet", lambda temporary: pq.write_table(table, temporary))
+        write_table(self.directory / f"{name}.parquet", table)
 
     def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
         from safetensors.numpy import save

@@ -1,7 +1,7 @@
 """What the user sees: the progress bar, the closing tables of a run and of a sweep, the list of runs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from wnexp.config import UserError
 from wnexp.records import Records, find_runs, is_alive, read_status
 
+_MOST_PERCENTS = 10
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
@@ -85,6 +86,30 @@ def report_run(record: Records, session) -> None:
         f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
     )
     print(f"next: wnexp plot '{path}'")
+
+
+def report_pruning(runs: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
+    """Best test accuracy over the scores (without a test set, training accuracy), mean over seeds, by run and level."""
+    for run, rows in runs.items():
+        key = "test_accuracy" if "test_accuracy" in rows[0] else "train_accuracy"
+        best: dict[tuple[float, float], dict[int, float]] = {}
+        for row in rows:
+            seeds = best.setdefault((row["log_loss"], row["percent"]), {})
+            seeds[row["seed"]] = max(row[key], seeds.get(row["seed"], 0.0))
+        percents = sorted({percent for _, percent in best})
+        picked = percents if len(percents) <= _MOST_PERCENTS else percents[:: -(-len(percents) // _MOST_PERCENTS)]
+        picked = picked if percents[-1] in picked else [*picked, percents[-1]]
+        print(f"{shown(run)}: best {key.replace('_', ' ')} over the scores, mean over seeds, by percent removed")
+        table = [
+            [f"{level:g}", *(f"{_mean(best[level, percent].values()):.4f}" for percent in picked)]
+            for level in sorted({level for level, _ in best}, reverse=True)
+        ]
+        print_table(["log loss", *(f"{percent:g} %" for percent in picked)], table)
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
 
 
 def _number(value: float | None, form: str) -> str:

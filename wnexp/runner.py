@@ -4,7 +4,6 @@ Hydra calls `job` for every job of a command. Data set -> program -> chunks -> r
 terminal and silence elsewhere.
 """
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from wnexp import data as datasets
 from wnexp import records
-from wnexp.config import Config, UserError, as_dict, typed
+from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
 from wnexp.report import Progress, report_run, shown
 from wnexp.tables import plane_table
@@ -120,7 +119,7 @@ def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
         raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
     if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
         return None
-    differing = records.differing_keys(stored["config"], _identity(config))
+    differing = records.differing_keys(stored["config"], records.identity(config))
     if differing:
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"
@@ -159,23 +158,13 @@ def _first_status(config: Config, device: str, stored: dict[str, Any] | None) ->
         "git_commit": _git_commit(),
         "command": " ".join(sys.argv),
         "process": _process(),
-        "config": _identity(config),
+        "config": records.identity(config),
         "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
     }
 
 
 def _process() -> dict[str, Any]:
     return {"host": platform.node(), "pid": os.getpid()}
-
-
-def _identity(config: Config) -> dict[str, Any]:
-    """The configuration and the contents of the files it names: what makes a run this run."""
-    files = {"data.path": config.data.path, "model.initial_weights": config.model.initial_weights}
-    digests = {}
-    for key, name in files.items():
-        if name is not None and (path := Path(name).expanduser()).is_file():
-            digests[f"{key} (sha256)"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return as_dict(config) | digests
 
 
 def _git_commit() -> str | None:

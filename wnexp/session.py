@@ -13,15 +13,12 @@ from wnexp.config import Config, UserError, choose
 from wnexp.data import Dataset
 
 _SLOTS = 128
-_MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
+MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
 
 
 def prepare(config: Config, dataset: Dataset) -> "Session":
     """Choose the device and precision, build the program, check initial weights. Raises `UserError`."""
-    _configure_jax()
-    device = _device(config.device)
-    check_precision(config.precision, device.platform)
-    jax.config.update("jax_enable_x64", device.platform != "tpu")
+    device = open_device(config.device, config.precision)
     program = build_program(config, dataset, device.platform)
     weights = _initial_weights(config, program)
     if config.optimizer.batch_size is not None and config.optimizer.batch_size > len(dataset.train_x):
@@ -30,6 +27,15 @@ def prepare(config: Config, dataset: Dataset) -> "Session":
             "training samples; an epoch is one step on all of them"
         )
     return Session(config, dataset, program, weights, device)
+
+
+def open_device(name: str, precision: str) -> Any:
+    """The device of that name, with JAX set up for it. Raises `UserError`."""
+    _configure_jax()
+    device = _device(name)
+    check_precision(precision, device.platform)
+    jax.config.update("jax_enable_x64", device.platform != "tpu")
+    return device
 
 
 def _configure_jax() -> None:
@@ -124,7 +130,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         max_samples=config.record.max_samples,
         max_gradient=config.record.max_gradient,
         slots=_SLOTS,
-        block=max(1, _MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
+        block=max(1, MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
     )
 
 
@@ -133,7 +139,9 @@ def _initial_weights(config: Config, program: train.Program) -> Any:
     model, architecture, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
     if model.initial_weights is not None:
         arrays = records.load_weights(Path(model.initial_weights).expanduser())
-        weights = _checked_weights(arrays, program, f"model.initial_weights={model.initial_weights}")
+        source = f"model.initial_weights={model.initial_weights}"
+        weights = as_layers(arrays, architecture, program.dtype, source)
+        _check_directions(weights, program, source)
         return jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
     if model.init == "same_function" and any(layer.kind != "dense" for layer in architecture.layers):
         raise UserError(f"model.init=same_function is for dense networks, not model={model.name}")
@@ -156,9 +164,10 @@ def _starts(starts: Any, layer: network.Layer) -> np.ndarray:
     return array
 
 
-def _checked_weights(arrays: dict[str, np.ndarray], program: train.Program, source: str):
+def as_layers(arrays: dict[str, np.ndarray], architecture: network.Network, dtype: str, source: str):
+    """Weights of all layers from the arrays of a weights file. Raises `UserError` for those of another network."""
     expected: dict[str, tuple[int, ...]] = {}
-    for index, layer in enumerate(program.network.layers):
+    for index, layer in enumerate(architecture.layers):
         expected[f"layers.{index}.weight"] = layer.shape
         if layer.bias:
             expected[f"layers.{index}.bias"] = layer.shape[-1:]
@@ -167,16 +176,19 @@ def _checked_weights(arrays: dict[str, np.ndarray], program: train.Program, sour
         if expected.get(key) != got.get(key):
             raise UserError(f"{source}: {key} has shape {got.get(key)}, the network needs {expected.get(key)}")
     layers = []
-    for index, spec in enumerate(program.network.layers):
+    for index in range(len(architecture.layers)):
         names = [name for name in ("weight", "bias") if f"layers.{index}.{name}" in arrays]
-        layers.append({name: arrays[f"layers.{index}.{name}"].astype(program.dtype) for name in names})
+        layers.append({name: arrays[f"layers.{index}.{name}"].astype(dtype) for name in names})
         if not all(np.isfinite(array).all() for array in layers[-1].values()):
             raise UserError(f"{source}: layers.{index} holds NaN or infinite values")
-        normalized = program.norms[index] != "none" and spec.fixed is None
-        fan_in = tuple(range(len(spec.shape) - 1))
-        if normalized and not layers[-1]["weight"].any(axis=fan_in).all():
-            raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")
     return tuple(layers)
+
+
+def _check_directions(weights, program: train.Program, source: str) -> None:
+    for index, (spec, layer) in enumerate(zip(program.network.layers, weights, strict=True)):
+        normalized = program.norms[index] != "none" and spec.fixed is None
+        if normalized and not layer["weight"].any(axis=tuple(range(len(spec.shape) - 1))).all():
+            raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")
 
 
 class Session:

@@ -1,6 +1,6 @@
 """The schemas of the records, and arrow tables from the arrays of a chunk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,16 @@ TABLES: dict[str, dict[str, tuple[pa.DataType, str]]] = {
     },
     # Scratch for limit_cosine, which needs the last weights; gone when the run has finished.
     ".gradients": _SEED_STEP | {"gradient": (pa.list_(REAL), "grad L / ||grad L||")},
+    # Written by `wnexp prune`.
+    "pruning": {
+        "seed": (INT, "random seed"),
+        "norm": (pa.string(), "none, swn, ewn"),
+        "log_loss": (REAL, "nats; the snapshot's log loss"),
+        "score": (pa.string(), "what the hidden neurons were ranked by"),
+        "percent": (REAL, "percent of the hidden neurons removed, lowest score first"),
+        "test_accuracy": (REAL, "fraction of test samples with positive margin"),
+        "train_accuracy": (REAL, "fraction of training samples with positive margin"),
+    },
     # Two-dimensional data only, written once at the end.
     "plane": {
         "part": (pa.string(), "train, test, or grid"),
@@ -132,6 +142,11 @@ def _expanded(name: str, index: str, columns, base, extra: Mapping[str, Any] | N
     return _table(
         name, records * items, repeated | {index: np.tile(np.arange(items), records)} | flat | dict(extra or {})
     )
+
+
+def pruning_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The `pruning` table from rows; accuracies that are not given are null."""
+    return pa.Table.from_pylist(list(rows), schema("pruning"))
 
 
 def plane_table(parts: Iterable[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]]) -> pa.Table:

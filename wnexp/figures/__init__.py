@@ -12,7 +12,6 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from wnexp import records
-from wnexp.config import UserError
 from wnexp.figures import curves, neurons, plane
 from wnexp.figures.series import Series, load_series
 
@@ -34,8 +33,7 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
 
     Raises `UserError` where there are no runs or no records.
     """
-    runs = [run for path in paths for run in _runs_at(path)] if paths else [_newest(Path("outputs"))]
-    runs = list(dict.fromkeys(run.resolve() for run in runs))
+    runs = records.runs_at(paths)
     series = load_series(runs)
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,23 +54,6 @@ def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
         records.write_atomically(folder / f"{name}.{suffix}", save)
         written.append(_relative(folder / f"{name}.{suffix}"))
     return written
-
-
-def _runs_at(path: Path) -> list[Path]:
-    for place in (path, Path("outputs") / path):
-        if place.exists():
-            runs = records.find_runs(place)
-            if runs:
-                return runs
-            raise UserError(f"{place} holds no run (a run is a folder with run.json)")
-    raise UserError(f"{path}: no such run directory, folder of runs, or experiment under outputs/")
-
-
-def _newest(root: Path) -> Path:
-    runs = records.find_runs(root)
-    if not runs:
-        raise UserError(f"no runs under {root}/ here; `wnexp train +norm=ewn` makes one")
-    return max(runs, key=lambda run: (run / "run.json").stat().st_mtime_ns)
 
 
 def _relative(path: Path) -> Path:

@@ -1,8 +1,9 @@
 # make run: install and make a first run with its figures.  make test: the tests.  make check: lint and tests, what .ci/run runs.
+# make paper: the paper's experiments that need no download, into outputs/paper/; the chosen figures into outputs/gallery/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint check clean
+.PHONY: run test lint check paper clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -18,6 +19,25 @@ lint: .venv/tests-installed
 	$(BIN)/pyright
 
 check: lint test
+
+TRAIN := $(BIN)/wnexp train -m outputs=outputs/paper
+EXPERIMENTS := simple_traj lin_sep xor conv_rate digits digits_cnn
+GALLERY := simple_traj/paths lin_sep/norms lin_sep/norm_gradient lin_sep/loss_shares lin_sep/directions lin_sep/margin \
+	lin_sep/limit_cosine xor/norms conv_rate/loss_by_norm digits/pruning digits/pruning_scores digits/effective_neurons \
+	digits/norm_distribution
+
+paper: .venv/installed
+	$(TRAIN) +experiment=simple_traj +norm=none,ewn
+	$(TRAIN) +experiment=lin_sep +norm=none,swn,ewn
+	$(TRAIN) +experiment=xor +norm=none,swn,ewn
+	$(TRAIN) +experiment=conv_rate +norm=none,swn,ewn model.depth=1,2,3,4
+	$(TRAIN) +experiment=digits +norm=none,swn,ewn seeds=3
+	$(TRAIN) +experiment=digits_cnn +norm=none,swn,ewn
+	$(BIN)/wnexp prune outputs/paper/digits outputs/paper/digits_cnn
+	for name in $(EXPERIMENTS); do $(BIN)/wnexp plot outputs/paper/$$name || exit 1; done
+	mkdir -p outputs/gallery
+	for name in $(GALLERY); do \
+		cp outputs/paper/$${name%/*}/figures/$${name#*/}.png outputs/gallery/$${name%/*}_$${name#*/}.png || exit 1; done
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -63,7 +63,7 @@ def scores(at: float, history: Mapping[float, Norms], initial: Norms) -> dict[st
     return {"final_norm": now} | changes
 
 
-def gates(score: Norms, percents: Sequence[float], together: bool = False) -> list[np.ndarray]:
+def gates(score: Norms, percents: Sequence[float | int], together: bool = False) -> list[np.ndarray]:
     """For every hidden layer `(percents, neurons)`: 0 for the neurons removed, 1 for the others; ties by index."""
     if together:
         sizes = np.cumsum([len(layer) for layer in score])[:-1]
@@ -154,10 +154,10 @@ class Pruned(NamedTuple):
 
 def prune(
     directory: Path,
-    percents: Sequence[float] = PERCENTS,
+    percents: Sequence[float | int] = PERCENTS,
     asked: Sequence[str] | None = None,
     together: bool = False,
-    save: float | None = None,
+    save: float | int | None = None,
 ) -> Pruned:
     """The curves of one run, written to `pruning.parquet`.
 

@@ -4,6 +4,7 @@ A figure is one function in the table `FIGURES`: it takes the list of series and
 None where the records do not hold what it shows. Runs that differ in their seeds alone are one series.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,12 +13,17 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from wnexp import records
-from wnexp.figures import curves, neurons, plane
+from wnexp.figures import curves, neurons, plane, sparsity
 from wnexp.figures.series import Series, load_series
+
+logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
 
 FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "loss": curves.loss,
+    "loss_by_norm": curves.loss_by_norm,
     "margin": curves.margin,
+    "rates": curves.rates,
+    "limit_cosine": curves.limit_cosine,
     "norms": neurons.norms,
     "alignment": neurons.alignment,
     "norm_gradient": neurons.norm_gradient,
@@ -25,6 +31,10 @@ FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "loss_shares": curves.loss_shares,
     "boundary": plane.boundary,
     "paths": plane.paths,
+    "effective_neurons": sparsity.effective_neurons,
+    "norm_distribution": sparsity.norm_distribution,
+    "pruning": sparsity.pruning,
+    "pruning_scores": sparsity.pruning_scores,
 }
 
 

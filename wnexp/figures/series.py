@@ -146,25 +146,27 @@ def step_axis(axes: Axes) -> None:
     axes.set_xlabel("accepted steps")
 
 
-def mean_and_spread(axes: Axes, frame: pd.DataFrame, x: str, y: str, colour: str, label: str) -> None:
-    """One line a seed; with several seeds thin lines, their mean, and a band of one standard deviation.
+def mean_and_spread(
+    axes: Axes, frame: pd.DataFrame, x: str, y: str, colour: str, label: str, lines: bool = True
+) -> None:
+    """One line a seed; with several seeds thin lines (if wanted), their mean, and a band of one standard deviation.
 
     The mean covers the stretch of `x` that every seed has records in.
     """
-    lines = []
+    curves = []
     for _, rows in frame.dropna(subset=[x, y]).groupby("seed"):
         rows = rows.sort_values(x)
-        lines.append((rows[x].to_numpy(float), rows[y].to_numpy(float)))
-    if len(lines) <= 1:
-        for xs, ys in lines:
+        curves.append((rows[x].to_numpy(float), rows[y].to_numpy(float)))
+    if len(curves) <= 1:
+        for xs, ys in curves:
             axes.plot(xs, ys, color=colour, label=label)
         return
-    for xs, ys in lines[:16]:
+    for xs, ys in curves[:16] if lines else ():
         axes.plot(xs, ys, color=colour, alpha=0.25, linewidth=0.6)
-    low, high = max(xs[0] for xs, _ in lines), min(xs[-1] for xs, _ in lines)
-    grid = np.unique(np.concatenate([xs for xs, _ in lines]))
+    low, high = max(xs[0] for xs, _ in curves), min(xs[-1] for xs, _ in curves)
+    grid = np.unique(np.concatenate([xs for xs, _ in curves]))
     grid = grid[(grid >= low) & (grid <= high)]
-    values = np.stack([np.interp(grid, xs, ys) for xs, ys in lines])
+    values = np.stack([np.interp(grid, xs, ys) for xs, ys in curves])
     mean, spread = values.mean(axis=0), values.std(axis=0)
-    axes.plot(grid, mean, color=colour, label=f"{label} ({len(lines)} seeds)")
+    axes.plot(grid, mean, color=colour, label=f"{label} ({len(curves)} seeds)")
     axes.fill_between(grid, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import hydra
@@ -62,6 +63,30 @@ def test_xor_has_the_papers_numbers_for_each_norm():
         if (config := compose("experiment=xor", f"norm={norm}"))
     }
     assert numbers == {"none": (15, 0.1), "swn": (15, 1.0), "ewn": (5, 0.1)}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_conv_rate_is_one_function_of_the_depth(depth):
+    config = compose("experiment=conv_rate", f"model.depth={depth}", "norm=ewn")
+    program = build_program(config, dataset(config.data), "cpu")
+    assert [layer.shape for layer in program.network.layers] == [
+        (fan_in, fan_out) for fan_in, fan_out in pairwise([2, *[100] * (depth - 1), 1])
+    ]
+    assert program.v_norms == (1.0,) * (depth - 1) + (None,) and program.optimizer == "gd_constant"
+
+
+def test_the_image_experiments_have_the_papers_networks():
+    config = compose("experiment=mnist", "norm=swn")
+    program = build_program(config, dataset(config.data), "cpu")
+    assert [(layer.shape, layer.bias) for layer in program.network.layers] == [((784, 1024), True), ((1024, 10), False)]
+    assert program.norms == ("swn", "none") and program.batch_size == 128 and program.dtype == "float32"
+    assert config.snapshots == [-10, -100, -300] and config.optimizer.frac == 0
+    config = compose("experiment=cifar10", "norm=ewn")
+    program = build_program(config, dataset(config.data), "cpu")
+    layers = program.network.layers
+    assert [layer.shape[-1] for layer in layers] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6 + [10]
+    assert [index for index, layer in enumerate(layers) if layer.pool] == [1, 3, 6, 9, 12]
+    assert program.norms == ("ewn",) * 13 + ("none",) and [layer.bias for layer in layers] == [True] + [False] * 13
 
 
 def test_the_command_line_has_the_last_word():

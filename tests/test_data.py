@@ -73,7 +73,7 @@ def test_file_round_trip(tmp_path):
     made = data.load(write(tmp_path, test_x=None, test_y=None))
     assert made.test_x.shape == (0, 3)
     made = data.load(write(tmp_path, train_x=np.ones((4, 3, 2)), test_x=np.ones((2, 3, 2))))
-    assert made.train_x.shape == (4, 6)
+    assert made.train_x.shape == (4, 6) and made.image == (3, 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_one_run_draws_every_figure_its_records_allow(runs, monkeypatch):
     monkeypatch.chdir(runs)
     run = next((runs / "outputs/lin_sep").glob("norm=ewn,seed=0*"))
     files = figures.plot([run])
-    assert drawn(files) == set(figures.FIGURES) - {"paths"}
+    assert drawn(files) == set(figures.FIGURES) - {"paths", "pruning", "pruning_scores", "loss_by_norm"}
     assert all((runs / path).parent == run / "figures" for path in files)
     assert {path.suffix for path in files} == {".png", ".pdf"}
     check_pictures(files)

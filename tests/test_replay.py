@@ -52,7 +52,7 @@ def test_xor_none_to_3e_5_nats():
     assert abs(len(log_loss) - len(reference)) <= 1 and len(reference) == 1617
     shared = min(len(log_loss), len(reference))
     np.testing.assert_allclose(log_loss[:shared], reference[:shared], atol=3e-5)
-    norms = np.concatenate([rows["neurons"][0]["weight_norm"][:, 0][rows["valid"][:, 0]] for rows in records])
+    norms = neurons(records, 0, "weight_norm")
     np.testing.assert_allclose(norms[:shared], arrays["ref_w_norm"][:shared], rtol=2e-4)
 
 
@@ -80,11 +80,13 @@ def test_lin_sep_early_steps_and_end_state(norm, steps, margin):
     np.testing.assert_allclose(directions[:, active], arrays["ref_final_w_dir_layer0"][:, active], atol=2e-3)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_conv_rate_none(depth):
-    arrays, facts, data = load(f"conv_rate_no-WN_depth{depth}")
-    widths = (100,) * (depth - 1)
-    what = program(network.mlp(2, widths, 1, "linear"), optimizer="gd_constant", slots=256)
+@pytest.mark.parametrize(("norm", "depth"), [("none", 1), ("none", 2), ("none", 3), ("ewn", 1), ("ewn", 2)])
+def test_conv_rate_loss_and_angle_at_every_step(norm, depth):
+    arrays, facts, data = load(f"conv_rate_{'no-WN' if norm == 'none' else 'EWN'}_depth{depth}")
+    architecture = network.mlp(2, (100,) * (depth - 1), 1, "linear")
+    v_norms = (1.0,) * (depth - 1) + (None,)  # their last layer keeps the length of its own direction vector
+    limits = {"max_direction": 128, "max_gradient": 0, "slots": 256}
+    what = program(architecture, norm, optimizer="gd_constant", v_norms=v_norms, **limits)
     weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(depth))
     configuration = every_step(facts, target=-np.inf, max_steps=4999)
     configuration = configuration._replace(
@@ -92,3 +94,13 @@ def test_conv_rate_none(depth):
     )
     _, records = run(what, data, configuration, weights=weights)
     np.testing.assert_allclose(np.exp(column(records, "log_loss")), arrays["ref_train_loss"], atol=5e-6)
+    product = np.eye(2)
+    for layer in range(depth):
+        product = product @ (neurons(records, layer, "weight_norm")[:, None] * neurons(records, layer, "direction"))
+    cosine = -product[:, 0, 0] / np.linalg.norm(product[:, :, 0], axis=1)  # towards the max-margin direction (-1, 0)
+    np.testing.assert_allclose(cosine, arrays["ref_angle"], atol=1e-6)
+
+
+def neurons(records, layer, name):
+    """A column of `neurons` of one layer at every step, first seed."""
+    return np.concatenate([rows["neurons"][layer][name][:, 0][rows["valid"][:, 0]] for rows in records])

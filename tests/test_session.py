@@ -94,3 +94,24 @@ def test_programs_of_equal_configurations_are_one():
     assert one._train is other._train
     assert one._train is not prepared("norm=swn")._train
     assert dataclasses.replace(one._program) == one._program
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("model=cnn",), "model=cnn needs images"),
+        (("model=vgg", "data=digits"), "nothing of the 8 x 8 image is left"),
+        (("model=cnn", "data=digits", "model.channels=[M,4]"), "model.channels=['M', 4] is out of range"),
+        (("model=cnn", "data=digits", "model.channels=[4,0]"), "out of range"),
+        (("model=cnn", "data=digits", "model.channels=[x]"), "out of range"),
+        (("model.depth=3", "model.widths=[2,3]"), "needs one width to repeat"),
+        (("model.depth=0",), "model.depth=0 is out of range"),
+        (("model=cnn", "data=digits", "model.init=same_function"), "is for dense networks"),
+        (("norm.output_v=odd", "norm=ewn"), "allowed: scaled, raw"),
+        (("data=digits", "data.labels=odd"), "allowed: classes, parity"),
+    ],
+)
+def test_parts_that_do_not_fit(words, part):
+    with pytest.raises(UserError) as error:
+        prepared(*words)
+    assert part in str(error.value)

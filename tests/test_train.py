@@ -263,3 +263,19 @@ def test_deep_losses_need_no_loss():
     assert outcomes(state) == ["target_reached"]
     assert np.isfinite(column(records, "log_loss")).all() and column(records, "log_time")[-1] > 4900
     assert column(records, "decay_rate")[-1] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("architecture", [SMALL, network.convolutional((1, 2, 1), (3,), (), 1, "relu")])
+def test_blocks_of_samples_change_no_number(architecture):
+    """Data too large for memory go through the network in blocks, values and gradients, also a last smaller block."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(1, 2, (6, 2)), -rng.uniform(1, 2, (5, 2))])
+    data = train.Data(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))
+    whole, blocks = (
+        run(program(architecture, "ewn", block=block), data, settings(target=-3.0), seeds=(0, 1))[1]
+        for block in (11, 4)
+    )
+    for name in ("log_loss", "weight_norm", "alignment", "log_test_loss", "test_accuracy"):
+        for lane in (0, 1):
+            a, b = (column(records, name, lane) for records in (whole, blocks))
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,55 @@
+"""Whole runs against a plain numpy loop written from the paper's equations, with its own gradients."""
+
+import numpy as np
+import pytest
+
+from tests.test_train import column, program, run, settings
+from wnexp import network, train
+
+X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+Y = np.array([-1, -1, 1, 1])
+OUTPUT = np.repeat([1.0, -1.0], 10)
+
+
+def look(alpha, v):
+    """Log loss, and its gradients in `alpha` and `v`, of XOR under EWN (logistic loss, ReLU, fixed output)."""
+    length = np.linalg.norm(v, axis=0)
+    unit = v / length
+    w = np.exp(alpha) * unit
+    z = X @ w
+    s = Y * (np.maximum(z, 0) @ OUTPUT)
+    loss = np.logaddexp(0, -s)
+    share = np.exp(np.log(loss) - np.log(loss).max())
+    log_loss = np.log(loss).max() + np.log(share.sum())
+    pull = -share / share.sum() * np.exp(-s - loss) / loss * Y
+    g = X.T @ (pull[:, None] * (z > 0) * OUTPUT)
+    return log_loss, (w * g).sum(axis=0), np.exp(alpha) / length * (g - unit * (unit * g).sum(axis=0))
+
+
+def descend(weight, frac, cap, target):
+    """The log loss before every accepted step."""
+    alpha, v = np.log(np.linalg.norm(weight, axis=0)), weight / np.linalg.norm(weight, axis=0)
+    lr, log_reference, now, log_losses = 0.01, 0.0, look(alpha, v), []
+    while now[0] > target:
+        log_losses.append(now[0])
+        while True:
+            scale = lr * np.exp((1 / frac - 1) * log_reference + now[0])
+            proposal = look(alpha - scale * now[1], v - scale * now[2])
+            if proposal[0] <= now[0]:
+                break
+            lr /= 1.1
+        alpha, v = alpha - scale * now[1], v - scale * now[2]
+        lr = lr * 1.1 if lr < cap else lr
+        log_reference, now = now[0], proposal
+    return np.array([*log_losses, now[0]])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_xor_under_ewn_to_1e_12_nats_at_every_step(seed):
+    architecture = network.mlp(2, (20,), 1, "relu", fixed_output=tuple(OUTPUT.tolist()))
+    weight = network.initialize(architecture, seed, "uniform", "float64")[0]["weight"]
+    want = descend(weight, 5.0, 0.1, -50.0)
+    configuration = settings(target=-50.0, max_steps=100_000, ratio=1.0, frac=5.0, cap=0.1)
+    _, records = run(program(architecture, "ewn"), train.Data(X, Y, X, Y), configuration, seeds=(seed,))
+    assert len(want) > 2000
+    np.testing.assert_allclose(column(records, "log_loss"), want, atol=1e-12)

@@ -130,6 +130,8 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         max_samples=config.record.max_samples,
         max_gradient=config.record.max_gradient,
         slots=_SLOTS,
+        # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
+        batched=optimizers.OPTIMIZERS[optimizer.name].full_batch or platform != "cpu",
         block=max(1, MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
     )
 

@@ -41,6 +41,7 @@ class Program:
     max_samples: int
     max_gradient: int
     slots: int  # record rows a chunk can hold
+    batched: bool = True  # all seeds as one batch, or one after the other
     block: int = 2**62  # samples whose activations may be in memory at once
 
 
@@ -89,16 +90,16 @@ class Train(NamedTuple):
     compilations: Callable[[], int]  # how often `chunk` has been compiled
 
 
-def over_seeds(function):
-    """`jax.vmap` over a leading seed axis of all arguments; one seed alone is not batched.
+def over_seeds(program: Program, function):
+    """`function` over a leading seed axis of all arguments: as one batch, or one seed after the other.
 
-    XLA's CPU code for a batch of one is up to ten times slower than for no batch: it neither vectorizes reductions
-    over the fan-in nor uses both cores.
+    One seed alone is not batched: XLA's CPU code for a batch of one is up to ten times slower than for no batch, it
+    neither vectorizes reductions over the fan-in nor uses both cores.
     """
 
     def call(*arguments):
         if jax.tree.leaves(arguments)[0].shape[0] > 1:
-            return jax.vmap(function)(*arguments)
+            return jax.vmap(function)(*arguments) if program.batched else jax.lax.map(lambda a: function(*a), arguments)
         one = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one)
 
@@ -233,14 +234,14 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
 
 
 def _chunk(program: Program, state: State, data: Data, settings: Settings, attempts) -> tuple[State, Any, Any]:
-    advance = over_seeds(lambda state, limit: _advance(program, state, data, settings, limit))
-    record = over_seeds(lambda state: _record(program, state, data, settings))
+    advance = over_seeds(program, lambda state, limit: _advance(program, state, data, settings, limit))
+    record = over_seeds(program, lambda state: _record(program, state, data, settings))
     limit = state.iterate.attempts + attempts
 
     def unfinished(carry):
         slot, state, _, snapshot = carry
         running = (state.outcome == RUNNING) & (state.iterate.attempts < limit)
-        return (slot < program.slots) & ~snapshot & jnp.any(running | _due_all(state, settings))
+        return (slot < program.slots) & ~snapshot & jnp.any(running | _due_all(program, state, settings))
 
     def fill(carry):
         slot, state, rows, _ = carry
@@ -255,8 +256,8 @@ def _chunk(program: Program, state: State, data: Data, settings: Settings, attem
     return state, rows, slot
 
 
-def _due_all(state: State, settings: Settings) -> Array:
-    return over_seeds(lambda state: _due(state, settings))(state)
+def _due_all(program: Program, state: State, settings: Settings) -> Array:
+    return over_seeds(program, lambda state: _due(state, settings))(state)
 
 
 @functools.lru_cache(maxsize=32)
@@ -264,14 +265,14 @@ def make_train(program: Program) -> Train:
     """The functions of a run, compiled at first use and shared by every later run of the same program."""
 
     def start(seeds, weights, data, settings):
-        return over_seeds(lambda seed, weights: _start(program, seed, weights, data, settings))(seeds, weights)
+        return over_seeds(program, lambda seed, weights: _start(program, seed, weights, data, settings))(seeds, weights)
 
     def weights(state):
         def one(state):
             trained = weightnorm.to_weights(state.iterate.parameters, program.norms)
             return network.merge(trained, state.fixed)
 
-        return over_seeds(one)(state)
+        return over_seeds(program, one)(state)
 
     def limit(state, data):
         def one(state):
@@ -285,10 +286,10 @@ def make_train(program: Program) -> Train:
                 lambda w: losses.soft_margins(training_margins(w)), trained, program.loss, s
             )
 
-        return over_seeds(one)(state)
+        return over_seeds(program, one)(state)
 
     def outputs(state, x):
-        return over_seeds(lambda weights: network.apply(program.network, weights, x))(weights(state))
+        return over_seeds(program, lambda weights: network.apply(program.network, weights, x))(weights(state))
 
     chunk = jax.jit(functools.partial(_chunk, program), donate_argnums=0)
     return Train(

@@ -25,8 +25,9 @@ ALLOWED = {
     "train": {"network", "weightnorm", "losses", "measures", "optimizers", "data"},
     "tables": set(),
     "records": {"config", "tables"},
-    "session": {"config", "data", "network", "weightnorm", "losses", "optimizers", "train", "records"},
-    "prune": {"config", "data", "network", "losses", "records", "session", "tables"},
+    "build": {"config", "data", "network", "weightnorm", "losses", "optimizers", "train", "records"},
+    "session": {"config", "data", "build", "network", "optimizers", "train"},
+    "prune": {"config", "data", "build", "network", "losses", "records", "session", "tables"},
     "report": {"config", "records"},
     "runner": {"config", "errors", "data", "records", "session", "report", "tables"},
     "figures": {"config", "records", "figures", "tables"},
@@ -57,7 +58,7 @@ def test_no_jax_outside_the_training_side(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plot", "--help"], ["runs", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["plot", "--help"], ["prune", "--help"], ["runs", "--help"]])
 def test_help_imports_nothing_heavy(words):
     code = (
         "import sys; from wnexp.cli import main; code = main(sys.argv[1:]);"

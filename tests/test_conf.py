@@ -11,8 +11,8 @@ import pytest
 
 from wnexp import data as datasets
 from wnexp import images
+from wnexp.build import build_program
 from wnexp.config import configs_folder, typed
-from wnexp.session import build_program
 
 FILES = sorted(configs_folder().glob("*/*.yaml"))
 OPTIONS = [(path.parent.name, path.stem) for path in FILES]

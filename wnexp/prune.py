@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from wnexp import build, losses, network, records, session
 from wnexp import data as datasets
-from wnexp import losses, network, records, session
 from wnexp.config import Config, UserError, from_flat
 from wnexp.tables import pruning_table
 
@@ -118,7 +118,7 @@ def open_run(directory: Path) -> Run:
     if changed:
         raise UserError(f"{directory}: the files it was trained on have changed: {', '.join(changed)}")
     dataset = datasets.load(config.data)
-    architecture = session.build_network(config, dataset)
+    architecture = build.build_network(config, dataset)
     if not hidden_layers(architecture):
         raise UserError(f"{directory}: a network without hidden layers has no neurons to remove")
     return Run(directory, config, dataset, architecture, [entry["seed"] for entry in status["seeds"]])
@@ -134,7 +134,7 @@ def _load(run: Run, seed: int, name: str):
     path = run.directory / "snapshots" / f"seed={seed}" / f"{name}.safetensors"
     if not path.exists():
         return None
-    return session.as_layers(records.load_weights(path), run.network, run.config.precision, str(path))
+    return build.as_layers(records.load_weights(path), run.network, run.config.precision, str(path))
 
 
 def _wanted(run: Run, asked: Sequence[str] | None) -> list[str]:
@@ -171,7 +171,7 @@ def prune(
     parts = {"test_accuracy": run.dataset[2:4], "train_accuracy": run.dataset[:2]}
     parts = {key: (x.astype(run.config.precision, copy=False), y) for key, (x, y) in parts.items() if len(x)}
     parts = jax.device_put(parts, device)
-    block = max(1, session.MOST_ACTIVATIONS // (4 * run.network.activations * len(percents)))
+    block = max(1, build.MOST_ACTIVATIONS // (4 * run.network.activations * len(percents)))
     result = Pruned([], [])
     for seed in run.seeds:
         initial = _load(run, seed, "initial")

@@ -17,6 +17,7 @@ def program(architecture=SMALL, norm="none", **changes):
         train.Program(
             network=architecture,
             norms=(norm,) * len(architecture.layers),
+            metrics=("none",) * len(architecture.layers),
             v_norms=(1.0,) * len(architecture.layers),
             loss="cross_entropy",
             reduction="sum",
@@ -35,7 +36,7 @@ def program(architecture=SMALL, norm="none", **changes):
 
 def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1):
     exponent = -1.0 if frac == 0 else 1 / frac - 1
-    return optimizers.Numbers(*map(np.float64, (step_size, cap, exponent, factor)), continued=np.bool_(False))
+    return optimizers.Numbers(*map(np.float64, (step_size, cap, exponent, factor, 1e-8)), continued=np.bool_(False))
 
 
 def settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step):

@@ -1,5 +1,7 @@
 """From a configuration: its network, its training program, the initial weights of its seeds."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +64,22 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
     choose(optimizers.OPTIMIZERS, "optimizer", optimizer.name)
     choose(weightnorm.NORMS, "norm", norm.name)
     last = len(architecture.layers) - 1
-    plain = ["none" if norm.layers == "hidden" and index == last else norm.name for index in range(last + 1)]
+    norms = tuple("none" if norm.layers == "hidden" and index == last else norm.name for index in range(last + 1))
+    plain = ("none",) * (last + 1)
+    flow = optimizer.name == "flow"
+    if flow:
+        _check_flow(config, architecture)
+        if architecture.activation == "relu":
+            architecture = replace(architecture, activation="relu_sliding")
+    effective = flow and optimizer.variables == "weights"
     if optimizer.name == "sgd" and optimizer.batch_size is None:
         raise UserError("optimizer=sgd needs optimizer.batch_size, an integer of at least 1")
     choose(losses.LOSSES, "loss", config.loss.name)
     choose(network.INITIALIZERS, "model.init", config.model.init)
     return train.Program(
         network=architecture,
-        norms=tuple(plain),
+        norms=plain if effective else norms,
+        metrics=norms if effective else plain,
         v_norms=tuple(None if norm.output_v == "raw" and index == last else norm.v_norm for index in range(last + 1)),
         loss=config.loss.name,
         reduction=config.loss.reduction,
@@ -84,7 +94,24 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
         batched=optimizers.OPTIMIZERS[optimizer.name].full_batch or platform != "cpu",
         block=max(1, MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
+        solver=optimizer.solver,
     )
+
+
+def _check_flow(config: Config, architecture: network.Network) -> None:
+    from wnexp.flow import MOST_UNKNOWNS
+
+    optimizer, layers = config.optimizer, architecture.layers
+    if config.precision != "float64":
+        raise UserError(f"optimizer=flow needs precision=float64, not {config.precision}")
+    unknowns = sum(math.prod(layer.shape) for layer in layers if layer.fixed is None)
+    if optimizer.solver == "rosenbrock" and unknowns > MOST_UNKNOWNS:
+        raise UserError(
+            f"optimizer=flow with its implicit solver takes at most {MOST_UNKNOWNS:,} weights, this network has "
+            f"{unknowns:,}; optimizer.solver=tsit5 takes any number, a few steps a nat"
+        )
+    if config.norm.output_v == "raw" and optimizer.variables == "weights":
+        raise UserError("norm.output_v=raw needs optimizer.variables=parameters under optimizer=flow")
 
 
 def initial_weights(config: Config, program: train.Program) -> Any:

@@ -98,6 +98,8 @@ def _explained(error: Exception) -> int:
 def train(words: list[str]) -> int:
     """`wnexp train`: hand the arguments to Hydra, which calls `runner.job` once for every job."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall raise; `main` explains
+    # LAPACK, whose matrices are small here, waits for its threads wherever cores are shared.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import hydra
     from hydra._internal import utils
     from hydra.core.utils import JobReturn

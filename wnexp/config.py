@@ -30,6 +30,7 @@ class DataConfig:
     seed: int = 0
     train_per_class: int = 2
     test_per_class: int = 50
+    inputs: int = 10
     dir: str | None = None
     labels: str = "classes"
     train_samples: int | None = None
@@ -71,6 +72,9 @@ class OptimizerConfig:
     frac: float = 1.0
     factor: float = 1.1
     batch_size: int | None = None
+    tolerance: float = 1e-8
+    solver: str = "rosenbrock"
+    variables: str = "weights"
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("norm.layers", ("all", "hidden")),
     ("norm.output_v", ("scaled", "raw")),
     ("loss.reduction", ("sum", "mean")),
+    ("optimizer.solver", ("rosenbrock", "tsit5")),
+    ("optimizer.variables", ("weights", "parameters")),
     ("precision", ("float32", "float64")),
     ("device", ("auto", "cpu", "gpu", "tpu")),
 )
@@ -133,6 +139,7 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("data.seed", "an integer of at least 0", lambda v: v >= 0),
     ("data.train_per_class", "an integer of at least 1, below 2^31", lambda v: 1 <= v < 2**31),
     ("data.test_per_class", "an integer of at least 0, below 2^31", lambda v: 0 <= v < 2**31),
+    ("data.inputs", "an integer of at least 1, below 2^31", lambda v: 1 <= v < 2**31),
     ("data.train_samples", "an integer of at least 1, or null for all", lambda v: v >= 1),
     ("model.depth", "an integer from 1 to 1000, or null", lambda v: 1 <= v <= 1000),
     ("model.channels", 'a list of integers of at least 1 and "M" after them, like [16,M]', _are_channels),
@@ -143,6 +150,7 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("optimizer.frac", "a finite number of at least 0", lambda v: 0 <= v < math.inf),
     ("optimizer.factor", "a finite number above 1", lambda v: 1 < v < math.inf),
     ("optimizer.batch_size", "an integer of at least 1", lambda v: v >= 1),
+    ("optimizer.tolerance", "a number from 1e-13 to 0.01", lambda v: 1e-13 <= v <= 0.01),
     ("stop.log_loss", "a number of nats", lambda v: not math.isnan(v)),
     ("stop.max_steps", "an integer of at least 1, below 2^62", lambda v: 1 <= v < 2**62),
     ("record.every", "an integer of at least 1, below 2^62, or null", lambda v: 1 <= v < 2**62),

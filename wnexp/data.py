@@ -55,6 +55,20 @@ def conv_rate(config: DataConfig) -> Dataset:
     return _squares(config, 1.5, 2.0, np.random.default_rng(config.seed))
 
 
+def gaussian(config: DataConfig) -> Dataset:
+    """Standard normal points `(n, inputs)` labelled by a random direction, each class moved 0.3 away from the plane."""
+    rng = np.random.default_rng(config.seed)
+    teacher = rng.normal(size=config.inputs)
+    teacher /= np.linalg.norm(teacher)
+    parts = []
+    for per_class in (config.train_per_class, config.test_per_class):
+        y = np.repeat([-1, 1], per_class)
+        x = rng.normal(size=(2 * per_class, config.inputs))
+        along = y * (np.abs(x @ teacher) + 0.3)  # the component that decides the label
+        parts += [x + np.outer(along - x @ teacher, teacher), y]
+    return Dataset(*parts)
+
+
 def xor(config: DataConfig) -> Dataset:
     """XOR on the corners of a square; the test set is the training set."""
     x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
@@ -183,6 +197,7 @@ def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndar
 DATA_SETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "lin_sep": lin_sep,
     "conv_rate": conv_rate,
+    "gaussian": gaussian,
     "xor": xor,
     "simple_traj": simple_traj,
     "digits": digits,

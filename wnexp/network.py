@@ -28,9 +28,32 @@ class Activation(NamedTuple):
     function: Callable[[Array], Array]
 
 
+_KINK_WIDTH = 1e-7  # of a neuron's largest pre-activation
+
+
+@jax.custom_jvp
+def relu_sliding(z: Float[Array, "... neurons"]) -> Float[Array, "... neurons"]:
+    """ReLU whose derivative rises from 0 to 1 continuously over 1e-7 of the neuron's largest pre-activation.
+
+    Under gradient flow a neuron can come to rest on the kink of a sample and slide along it: on either side the flow
+    leads back. There the derivative takes the value in [0, 1] (Clarke's) that keeps the neuron on the kink; a step
+    function would let every solver chatter.
+    """
+    return jax.nn.relu(z)
+
+
+@relu_sliding.defjvp
+def _relu_sliding_jvp(primals, tangents):
+    (z,), (dz,) = primals, tangents
+    width = _KINK_WIDTH * jnp.max(jnp.abs(z), axis=tuple(range(z.ndim - 1)), keepdims=True)
+    width = jax.lax.stop_gradient(jnp.where(width > 0, width, 1.0))
+    return relu_sliding(z), jax.nn.sigmoid(z / width) * dz
+
+
 ACTIVATIONS = {
     "linear": Activation(1, lambda z: z),
     "relu": Activation(1, jax.nn.relu),
+    "relu_sliding": Activation(1, relu_sliding),
     "relu_squared": Activation(2, lambda z: jnp.square(jax.nn.relu(z))),
 }
 

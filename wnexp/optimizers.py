@@ -1,4 +1,4 @@
-"""The step rules: loss-based gradient descent, constant gradient descent, mini-batch SGD by epochs.
+"""The step rules: loss-based gradient descent, constant gradient descent, mini-batch SGD by epochs, gradient flow.
 
 Every rule *proposes* a next iterate; accepting or rejecting is a selection between two iterates, so a rule can
 be scanned and vmapped. A rule works on `log L` and `grad log L` only.
@@ -13,6 +13,7 @@ loss: with 1 a start at -300 nats would never move). A proposal whose loss is hi
 finite is rejected and `lr` divided by `factor`; an accepted one multiplies `lr` by `factor` while `lr` is below its
 cap. Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
 Mini-batch SGD applies the rule to whole epochs; there `Lref` is the training loss after the last accepted epoch.
+Gradient flow (`flow.py`) proposes steps of an adaptive solver; it rejects those whose error is too large.
 """
 
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Numbers(NamedTuple):
     step_size_cap: Float[Array, ""]
     exponent: Float[Array, ""]
     factor: Float[Array, ""]
+    tolerance: Float[Array, ""]  # of the flow's solver, relative, per step
     continued: Bool[Array, ""]  # the first `Lref` is the loss at the start, not 1
 
 
@@ -56,17 +58,28 @@ class Problem(NamedTuple):
 
     to_weights: Callable  # parameters -> effective weights
     log_loss: Callable  # (effective weights, x, y) -> log L
+    precondition: Callable  # (parameters, gradient) -> minus the velocity of the parameters under the flow
     x: Float[Array, "n d"]
     y: Int[Array, " n"]
     key: Array  # randomness of the optimizer; an attempt folds its number in
     batch_size: int
+    solver: str  # a row of `flow.SOLVERS`
+    levels: Float[Array, " levels"]  # log losses that the flow lands on, the last one the target
+
+
+class Proposal(NamedTuple):
+    """The next iterate, whether to take it, and the step size after taking and after refusing it."""
+
+    iterate: Iterate
+    accept: Bool[Array, ""] | bool
+    larger: Float[Array, ""]
+    smaller: Float[Array, ""]
 
 
 class Rule(NamedTuple):
     """One row of `OPTIMIZERS`."""
 
-    propose: Callable[[Problem, Iterate, Numbers], Iterate]
-    monotone: bool  # reject a proposal whose loss is higher
+    propose: Callable[[Problem, Iterate, Numbers], Proposal]
     full_batch: bool  # step along `Iterate.gradient`
 
 
@@ -84,16 +97,14 @@ def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> Iterate
 
 def attempt(rule: Rule, problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
     """One proposal, accepted or rejected."""
-    proposal = rule.propose(problem, now, numbers)
-    accept = jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss) if rule.monotone else True
-    larger = jnp.where(now.step_size < numbers.step_size_cap, now.step_size * numbers.factor, now.step_size)
+    proposal, accept, larger, smaller = rule.propose(problem, now, numbers)
     chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), proposal, now)
     moves = jax.tree.leaves(jax.tree.map(_relative_move, proposal.parameters, now.parameters))
     move = jnp.max(jnp.stack(moves))  # NaN where a parameter is
     eps = jnp.finfo(moves[0].dtype).eps
     moved = accept & ~(move <= _IDLE_MOVE * eps)
     return chosen._replace(
-        step_size=jnp.where(accept, larger, now.step_size / numbers.factor),
+        step_size=jnp.where(accept, larger, smaller),
         step=now.step + accept,
         attempts=now.attempts + 1,
         idle=jnp.where(move <= eps, _MOST_IDLE, jnp.where(moved, 0, now.idle + ~jnp.asarray(accept))),
@@ -126,8 +137,24 @@ def _descend(problem: Problem, parameters, gradient, scale: Array):
     return jax.tree.map(lambda p, d: (p - scale * d).astype(p.dtype), parameters, pulled)
 
 
-def propose_full_batch(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
+def _judged(now: Iterate, proposal: Iterate, numbers: Numbers) -> Proposal:
+    """The paper's rule: refuse a higher or non-finite loss; the step size grows after a success, below its cap."""
+    accept = jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss)
+    larger = jnp.where(now.step_size < numbers.step_size_cap, now.step_size * numbers.factor, now.step_size)
+    return Proposal(proposal, accept, larger, now.step_size / numbers.factor)
+
+
+def propose_constant(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
+    """A gradient step on the whole training set, taken whatever comes."""
+    return Proposal(_full_batch_step(problem, now, numbers), True, now.step_size, now.step_size)
+
+
+def propose_full_batch(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
     """A gradient step on the whole training set."""
+    return _judged(now, _full_batch_step(problem, now, numbers), numbers)
+
+
+def _full_batch_step(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
     log_step = _log_step(now, numbers)
     scale = now.step_size * jnp.exp(numbers.exponent * now.log_reference + now.log_loss)
     parameters = _descend(problem, now.parameters, now.gradient, scale)
@@ -142,7 +169,7 @@ def propose_full_batch(problem: Problem, now: Iterate, numbers: Numbers) -> Iter
     )
 
 
-def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
+def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
     """One epoch of mini-batches: a fresh shuffle, every sample once, the last, smaller batch kept."""
     samples = problem.x.shape[0]
     batch = min(problem.batch_size, samples)
@@ -160,16 +187,25 @@ def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers) -> Iterate:
         parameters, _ = step(parameters, order[whole:])
     log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
     steps = -(-samples // batch)
-    return now._replace(
+    proposal = now._replace(
         parameters=parameters,
         log_loss=log_loss,
         log_reference=log_loss,
         log_time=jnp.logaddexp(now.log_time, log_step + jnp.log(float(steps))),
     )
+    return _judged(now, proposal, numbers)
+
+
+def propose_flow(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
+    """A step of the gradient flow's solver."""
+    from wnexp import flow  # the solvers take half a second to import
+
+    return flow.propose(problem, now, numbers)
 
 
 OPTIMIZERS = {
-    "gd": Rule(propose_full_batch, monotone=True, full_batch=True),
-    "gd_constant": Rule(propose_full_batch, monotone=False, full_batch=True),
-    "sgd": Rule(propose_epoch, monotone=True, full_batch=False),
+    "gd": Rule(propose_full_batch, full_batch=True),
+    "gd_constant": Rule(propose_constant, full_batch=True),
+    "sgd": Rule(propose_epoch, full_batch=False),
+    "flow": Rule(propose_flow, full_batch=True),
 }

@@ -160,7 +160,8 @@ def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Setti
     thresholds: Any = np.asarray(snapshots, dtype)
     factor = 1.0 if constant else optimizer.factor
     continued: Any = np.bool_(config.model.initial_weights is not None)
-    numbers = optimizers.Numbers(*map(real, (optimizer.step_size, cap, exponent, factor)), continued=continued)
+    reals = map(real, (optimizer.step_size, cap, exponent, factor, optimizer.tolerance))
+    numbers = optimizers.Numbers(*reals, continued=continued)
     ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
     return train.Settings(
         optimizer=numbers,

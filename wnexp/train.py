@@ -29,7 +29,8 @@ class Program:
     """Everything static: two runs with equal programs and array shapes share one compilation."""
 
     network: network.Network
-    norms: tuple[str, ...]
+    norms: tuple[str, ...]  # the parametrization of each layer
+    metrics: tuple[str, ...]  # the parametrization whose flow the parameters follow, where it is not their own
     v_norms: tuple[float | None, ...]  # initial ||v_u|| of each layer; None: v_u = w_u
     loss: str
     reduction: str
@@ -43,6 +44,7 @@ class Program:
     slots: int  # record rows a chunk can hold
     batched: bool = True  # all seeds as one batch, or one after the other
     block: int = 2**62  # samples whose activations may be in memory at once
+    solver: str = "rosenbrock"  # of the gradient flow
 
 
 class Data(NamedTuple):
@@ -127,14 +129,24 @@ def _margins(program: Program, fixed, trained, x, y):
     return losses.margins(s.astype(program.head_dtype), y)
 
 
-def _problem(program: Program, state_seed, fixed, data: Data) -> optimizers.Problem:
+def _problem(program: Program, state_seed, fixed, data: Data, settings: Settings) -> optimizers.Problem:
+    def precondition(parameters, gradient):
+        if set(program.metrics) == {"none"}:
+            return gradient
+        weights, slope = (weightnorm.to_weights(tree, program.norms) for tree in (parameters, gradient))
+        moved = weightnorm.precondition(weights, slope, program.metrics, program.v_norms)
+        return weightnorm.from_weights(moved, program.norms, program.v_norms)
+
     return optimizers.Problem(
         to_weights=lambda parameters: weightnorm.to_weights(parameters, program.norms),
         log_loss=_log_loss(program, fixed),
+        precondition=precondition,
         x=data.train_x,
         y=data.train_y,
         key=jax.random.key(state_seed),
         batch_size=program.batch_size,
+        solver=program.solver,
+        levels=jnp.append(settings.snapshots, settings.target),
     )
 
 
@@ -156,7 +168,8 @@ def _start(program: Program, seed, weights, data: Data, settings: Settings) -> S
     trained, fixed = network.split(program.network, weights)
     parameters = weightnorm.from_weights(trained, program.norms, program.v_norms)
     rule = optimizers.OPTIMIZERS[program.optimizer]
-    iterate = optimizers.start(rule, _problem(program, seed, fixed, data), parameters, settings.optimizer)
+    problem = _problem(program, seed, fixed, data, settings)
+    iterate = optimizers.start(rule, problem, parameters, settings.optimizer)
     outcome = _outcome(iterate, settings)
     zero = jnp.zeros((), int)
     nan = jnp.full_like(iterate.log_loss, jnp.nan)
@@ -178,7 +191,7 @@ def _due(state: State, settings: Settings) -> Array:
 def _advance(program: Program, state: State, data: Data, settings: Settings, limit) -> State:
     """Attempts until a record is due, the seed is done, or `limit` attempts have been made."""
     rule = optimizers.OPTIMIZERS[program.optimizer]
-    problem = _problem(program, state.seed, state.fixed, data)
+    problem = _problem(program, state.seed, state.fixed, data, settings)
 
     def unfinished(state):
         return (state.outcome == RUNNING) & ~_due(state, settings) & (state.iterate.attempts < limit)

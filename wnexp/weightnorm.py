@@ -12,6 +12,13 @@ every per-neuron norm is a norm over all other axes (dense `(fan_in, neurons)`, 
 
 (Morwani and Ramaswamy, arXiv 2010.12909, section 3.) The gradients are not written out below: they are
 `jax.vjp` of `to_weights`. All three start at the same network: `from_weights` then `to_weights` is the identity.
+
+Gradient flow in the parameters moves the weights by `dw_u/dt = -M_u G_u`, with the metric `M_u = J J^T` of
+`J = dw_u / d(parameters)`, and conserves `||v_u|| = c`:
+
+* none: `M G = G`;
+* EWN: `M G = ||w||^2 ((vhat.G) vhat + (I - vhat vhat^T) G / c^2)`, for `c = 1` an adaptive rate `||w_u||^2` per neuron;
+* SWN: `M G = (vhat.G) vhat + ||w||^2 (I - vhat vhat^T) G / c^2`: radial rate 1, tangential rate `||w_u||^2`.
 """
 
 from collections.abc import Callable
@@ -28,6 +35,7 @@ class Norm(NamedTuple):
 
     from_weights: Callable[[Array, float | None], Parameters]
     to_weights: Callable[[Parameters], Array]
+    metric: Callable[[Array, Array, float], Array]  # (weight, gradient, ||v_u||) -> M G
 
 
 def neuron_norms(weight: Float[Array, "... neurons"]) -> Float[Array, " neurons"]:
@@ -44,10 +52,17 @@ def _scaled_to(length: Array | float, vectors: Array) -> Array:
     return (length / neuron_norms(vectors)) * vectors
 
 
+def _polar_metric(weight: Array, gradient: Array, v_norm: float, radial_rate: Array | float) -> Array:
+    square = jnp.sum(jnp.square(weight), axis=tuple(range(weight.ndim - 1)))
+    radial = weight * (jnp.sum(weight * gradient, axis=tuple(range(weight.ndim - 1))) / square)
+    return radial_rate * radial + (square / v_norm**2) * (gradient - radial)
+
+
 NORMS = {
     "none": Norm(
         from_weights=lambda weight, v_norm: {"w": weight},
         to_weights=lambda parameters: parameters["w"],
+        metric=lambda weight, gradient, v_norm: gradient,
     ),
     "swn": Norm(
         from_weights=lambda weight, v_norm: {
@@ -55,6 +70,7 @@ NORMS = {
             "v": _start_direction(weight, v_norm),
         },
         to_weights=lambda parameters: _scaled_to(parameters["gamma"], parameters["v"]),
+        metric=lambda weight, gradient, v_norm: _polar_metric(weight, gradient, v_norm, 1.0),
     ),
     "ewn": Norm(
         from_weights=lambda weight, v_norm: {
@@ -62,6 +78,9 @@ NORMS = {
             "v": _start_direction(weight, v_norm),
         },
         to_weights=lambda parameters: _scaled_to(jnp.exp(parameters["alpha"]), parameters["v"]),
+        metric=lambda weight, gradient, v_norm: _polar_metric(
+            weight, gradient, v_norm, jnp.square(neuron_norms(weight))
+        ),
     ),
 }
 
@@ -91,3 +110,16 @@ def to_weights(parameters, norms: tuple[str, ...]):
         return {"weight": NORMS[norm].to_weights(entry)} | bias
 
     return tuple(None if entry is None else layer(entry, norm) for entry, norm in zip(parameters, norms, strict=True))
+
+
+def precondition(weights, gradient, metrics: tuple[str, ...], v_norms: tuple[float | None, ...]):
+    """`M G` of every layer: minus the velocity of the effective weights under gradient flow in the parameters.
+
+    `metrics` names the parametrization whose flow it is, `v_norms` its `||v_u||`. Biases have metric 1.
+    """
+
+    def layer(entry, slope, name, v_norm):
+        return slope | {"weight": NORMS[name].metric(entry["weight"], slope["weight"], v_norm)}
+
+    layers = zip(weights, gradient, metrics, v_norms, strict=True)
+    return tuple(None if entry is None else layer(entry, slope, name, v) for entry, slope, name, v in layers)

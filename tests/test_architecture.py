@@ -32,7 +32,8 @@ ALLOWED = {
     "report": {"config", "records"},
     "runner": {"config", "errors", "data", "records", "session", "report", "tables"},
     "figures": {"config", "records", "figures", "tables"},
-    "cli": {"config", "errors", "records", "runner", "prune", "report", "figures", "__init__"},
+    "theory": {"config", "data", "build", "network", "records", "runner", "report", "figures"},
+    "cli": {"theory", "config", "errors", "records", "runner", "prune", "report", "figures", "__init__"},
 }
 
 

@@ -13,6 +13,7 @@ usage: wnexp COMMAND [ARGUMENT ...]
   train [GROUP=OPTION ...] [KEY=VALUE ...]   train one run (-m: a sweep); wnexp train --help lists all
   plot [PATH ...] [--to DIR]                 figures of the newest run, or of the runs named
   prune [PATH ...] [OPTION ...]              accuracy against hidden neurons removed, from the snapshots of runs
+  verify [PATH ...] [--deep]                 the theory's claims, measured on runs, with verdicts
   runs [PATH]                                what has been run, with status and last figures
   --version, --help
 
@@ -39,6 +40,15 @@ PATH is a run directory, a folder of runs (a sweep), or the name of an experimen
 --scores S,S,...   final_norm, change_from_initial, change_from_-10, ... (default: all)
 --global           rank the neurons of all hidden layers together instead of layer by layer
 --save P           write the networks without P percent, by the first score, into snapshots/
+"""
+VERIFY_USAGE = """\
+usage: wnexp verify [PATH ...] [--deep]
+
+Hold the theory's claims (wnexp/theory/claims.py) against runs and print a verdict for each: holds, fails, or not
+reached with the depth it would need. Without PATH a standing battery is trained first, gradient flow to 1e4 nats into
+outputs/verify. Writes verify.parquet and one figure a claim there; with PATH beside the runs.
+PATH is a run directory, a folder of runs, or the name of an experiment under outputs/.
+--deep takes the battery to 1e6 nats, into outputs/verify-deep. The exit code is 1 if a claim fails.
 """
 RUNS_USAGE = """\
 usage: wnexp runs [PATH]
@@ -192,6 +202,18 @@ def _percents(text: str) -> list[float]:
     return percents
 
 
+def verify(words: list[str]) -> int:
+    """`wnexp verify`: the claims held against runs."""
+    unknown = [word for word in words if word.startswith("-") and word != "--deep"]
+    paths = [Path(word) for word in words if not word.startswith("-")]
+    if unknown or (paths and "--deep" in words):
+        return _usage(f"{unknown[0] if unknown else '--deep with PATH'} is no option (wnexp verify --help)")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from wnexp.theory import verdicts
+
+    return verdicts.verify(paths, "--deep" in words)
+
+
 def runs(words: list[str]) -> int:
     """`wnexp runs`: one line a run."""
     if len(words) > 1 or any(word.startswith("-") for word in words):
@@ -206,5 +228,6 @@ COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "train": ("", train),
     "plot": (PLOT_USAGE, plot),
     "prune": (PRUNE_USAGE, prune),
+    "verify": (VERIFY_USAGE, verify),
     "runs": (RUNS_USAGE, runs),
 }

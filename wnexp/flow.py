@@ -30,6 +30,7 @@ from wnexp.optimizers import Iterate, Numbers, Problem, Proposal
 from wnexp.weightnorm import neuron_norms
 
 _SAFETY, _MOST_SHRINKING, _MOST_GROWTH = 0.9, 0.2, 5.0
+_LONGEST_STEP = 0.05  # of `tau`, or the records would be too sparse to read slopes from
 
 # Steinebach, BIT Numer. Math. 63 (2023) 27: Rodas5P, in the form that needs no product with the Jacobian.
 _GAMMA = 0.21193756319429014
@@ -135,7 +136,7 @@ def propose(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
     ahead = jnp.max(jnp.where(problem.levels < now.log_loss, problem.levels, -jnp.inf))
     # A hair beyond the level, or rounding would leave a hair to go.
     gap = (now.log_loss - ahead) + 1e-12 * jnp.maximum(1.0, jnp.abs(ahead))
-    nats = jnp.minimum(now.step_size, gap)
+    nats = jnp.minimum(jnp.minimum(now.step_size, gap), _LONGEST_STEP * (1 + jnp.abs(now.log_loss)))
     clock = jnp.exp(now.log_time + now.log_loss)
     _, speed = _velocity(problem, now.parameters, now.gradient)
     clock_scale = clock + jnp.minimum(nats, 1.0) / speed
@@ -166,6 +167,6 @@ def propose(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
         log_time=log_time,
     )
     grown = jnp.where(now.idle > 0, jnp.minimum(factor, 1.0), factor) * nats
-    # A step cut short by a level says nothing against the longer one.
+    # A step cut short says nothing against the longer one.
     larger = jnp.where(nats < now.step_size, jnp.maximum(grown, now.step_size), grown)
     return Proposal(proposal, accept, larger, nats * jnp.minimum(factor, 0.5))

@@ -51,11 +51,12 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
     for name, draw in FIGURES.items():
         figure = draw(series)
         if figure is not None:
-            written += _save(figure, folder, name)
+            written += save(figure, folder, name)
     return written
 
 
-def _save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write a figure as PNG and PDF; returns the two paths."""
     figure.draw_without_rendering()  # lay out once, not once a file
     figure.set_layout_engine("none")
     written = []

@@ -1,0 +1,88 @@
+"""Figures of `verify.parquet`: predictions against measurements, one figure a claim."""
+
+# pandas' own annotations say `Series | DataFrame` wherever a column is picked.
+# pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false
+
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from wnexp.figures import save
+from wnexp.figures.series import NORM_COLOURS, panels
+
+_MARKERS = {"holds": "o", "not reached": "^", "fails": "X"}
+_ROW_INCHES = 0.17
+
+
+def draw(path: Path, folder: Path) -> list[Path]:
+    """One figure for every claim in the table, and the exponents against the degree. Returns the files written."""
+    table = pd.read_parquet(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for claim, rows in table.groupby("claim", sort=False):
+        written += save(_claim(str(claim), rows), folder, str(claim))
+    rates = table[(table["claim"] == "C6") & table["measured"].notna() & (table["verdict"] == "holds")]
+    if len(rates):
+        written += save(_exponents(rates), folder, "exponents")
+    return written
+
+
+def _claim(claim: str, rows: pd.DataFrame) -> Figure:
+    """Measured minus predicted with its uncertainty, one line a run, over a band of the tolerance."""
+    rows = rows.iloc[::-1].reset_index(drop=True)
+    figure, axes = panels(1, 1, width=7.0, height=1.3 + _ROW_INCHES * len(rows))
+    panel = axes[0, 0]
+    tolerance, error = rows["tolerance"].max(), rows["measured"] - rows["predicted"]
+    panel.axvspan(-tolerance, tolerance, color="#000000", alpha=0.08, linewidth=0)
+    for norm, of_norm in rows.groupby("norm", sort=False):
+        for verdict, chosen in of_norm.groupby("verdict", sort=False):
+            panel.errorbar(
+                error[chosen.index],
+                chosen.index,
+                xerr=chosen["uncertainty"],
+                fmt=_MARKERS[str(verdict)],
+                color=NORM_COLOURS[str(norm)],
+                markersize=4,
+                linewidth=0.8,
+                label=f"{norm}, {verdict}",
+            )
+    panel.set_xscale("symlog", linthresh=tolerance)
+    panel.set_xlim(*_limits(error.abs().max(), tolerance, (error < -tolerance / 10).any()))
+    panel.set_yticks(range(len(rows)), rows["subject"], fontsize=6)
+    panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nmeasured minus predicted (band: tolerance)", fontsize=8)
+    panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}", 80)), fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, float]:
+    reach = 1.5 * max(tolerance, 0.0 if np.isnan(largest) else largest)
+    return (-reach if signed else -0.1 * tolerance), reach
+
+
+def _exponents(rows: pd.DataFrame) -> Figure:
+    """The exponent `p` of C6 against the degree of the network: 2 for EWN, `2 - 2/D` otherwise."""
+    figure, axes = panels(1, 1, width=4.0, height=3.0)
+    panel = axes[0, 0]
+    degrees = np.linspace(1, rows["degree"].max(), 100)
+    panel.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")
+    panel.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
+    for offset, (norm, of_norm) in zip((-0.06, 0.0, 0.06), rows.groupby("norm"), strict=False):
+        panel.errorbar(
+            of_norm["degree"] + offset,
+            of_norm["measured"],
+            yerr=of_norm["uncertainty"],
+            fmt="o",
+            color=NORM_COLOURS[str(norm)],
+            markersize=4,
+            label=str(norm),
+        )
+    panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
+    panel.set_xlabel("homogeneity degree $D$")
+    panel.set_ylabel(r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$")
+    panel.legend(loc="lower right")
+    return figure

@@ -1,0 +1,88 @@
+"""What runs are held against: their twin in other variables, the hard-margin SVM, the finite-time bound."""
+
+import numpy as np
+
+from wnexp import records
+from wnexp.theory.runs import Lane, Run
+
+
+def path_distances(run: Run, twin: Run) -> list[float]:
+    """Relative distance of the effective weights at every snapshot that both runs have."""
+    distances = []
+    for folder in sorted((run.directory / "snapshots").glob("seed=*")):
+        for file in sorted(folder.glob("log_loss=*.safetensors")):
+            other = twin.directory / "snapshots" / folder.name / file.name
+            if other.exists():
+                ours, theirs = records.load_weights(file), records.load_weights(other)
+                gap = sum(float(np.sum(np.square(ours[key] - theirs[key]))) for key in ours)
+                distances.append((gap / sum(float(np.sum(np.square(array))) for array in ours.values())) ** 0.5)
+    return distances
+
+
+def svm_angles(run: Run) -> list[float]:
+    """Angle (radians) between a linear network's final map and the hard-margin SVM's normal, one a seed.
+
+    Empty for networks that are not linear with one output.
+    """
+    architecture, dataset = run.network, run.dataset()
+    dense = all(layer.kind == "dense" and not layer.bias for layer in architecture.layers)
+    if architecture.activation != "linear" or not dense or dataset.outputs != 1:
+        return []
+    normal = hard_margin_normal(dataset.train_x, dataset.train_y)
+    angles = []
+    for lane in run.reached:
+        file = run.directory / "snapshots" / f"seed={lane.seed}" / "final.safetensors"
+        if file.exists():
+            weights = records.load_weights(file)
+            product = np.eye(len(normal))
+            for index in range(len(architecture.layers)):
+                product = product @ weights[f"layers.{index}.weight"]
+            found = product[:, 0] / np.linalg.norm(product)
+            angles.append(float(2 * np.arcsin(min(1.0, np.linalg.norm(found - normal) / 2))))
+    return angles
+
+
+def hard_margin_normal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The unit normal `(d,)` of the largest margin through the origin for points `(n, d)` and labels -1/+1.
+
+    Its dual is non-negative least squares: with `A = y x`, `min ||w||^2 s.t. A w >= 1` has `w = A^T lambda` and
+    `(A^T lambda, sum lambda)` proportional to the residual of `min ||A^T mu||^2 + (sum mu - 1)^2, mu >= 0`.
+    """
+    from scipy.optimize import nnls
+
+    signed = x * y[:, None]
+    system = np.vstack([signed.T, np.ones(len(signed))])
+    target = np.append(np.zeros(x.shape[1]), 1.0)
+    weights, _ = nnls(system, target)
+    normal = signed.T @ weights
+    return normal / np.linalg.norm(normal)
+
+
+def excess_time(lane: Lane, kappa: float) -> float:
+    """The largest `log(t - t_0) - log bound` over records, `t_0` the first with a loss below `1/e`; -inf before.
+
+    The bound `(1/kappa) int_{x_0}^{x} dr/(log r)^2` is `(1/kappa) int_{tau_0}^{tau} e^s/s^2 ds`.
+    """
+    deep = np.flatnonzero(lane.depth >= 1)
+    if len(deep) < 2:
+        return -np.inf
+    first, later = deep[0], deep[1:]
+    log_time, depth = lane.steps["log_time"], lane.depth
+    elapsed = log_time[later] + np.log1p(-np.exp(log_time[first] - log_time[later]))
+    log_integral = _log_integral(depth[later])
+    log_integral += np.log1p(-np.exp(_log_integral(depth[first]) - log_integral))
+    return float(np.max(elapsed - (log_integral - np.log(kappa))))
+
+
+def _log_integral(tau: np.ndarray) -> np.ndarray:
+    """`log` of the antiderivative `Ei(tau) - e^tau/tau` of `e^s/s^2`, for `tau >= 1`, up to a constant inside."""
+    from scipy.special import expi
+
+    tau = np.asarray(tau, float)
+    small = np.minimum(tau, 100.0)
+    # Ei(s) - e^s/s, shifted to be positive at 1; beyond 100 its asymptotic series, e^s/s^2 (1 + 2/s + 6/s^2 + ...).
+    exact = np.log(expi(small) - np.exp(small) / small + 2.0)
+    terms = [np.ones_like(tau)]
+    for order in range(2, 12):
+        terms.append(terms[-1] * order / np.maximum(tau, 100.0))
+    return np.where(tau <= 100, exact, tau - 2 * np.log(tau) + np.log(np.sum(terms, axis=0)))

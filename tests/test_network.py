@@ -135,3 +135,11 @@ def test_split_and_merge():
     np.testing.assert_array_equal(weights[1]["weight"][:, 0], [1, 1, -1, -1])
     merged = network.merge(trained, fixed)
     assert all(merged[index] is weights[index] for index in range(2))
+
+
+def test_relu_sliding_is_relu_with_a_continuous_derivative():
+    z = jnp.array([[-2.0, 0.0], [1e-9, 3.0], [4.0, 1.0]])
+    np.testing.assert_array_equal(network.relu_sliding(z), jax.nn.relu(z))
+    slope = jax.grad(lambda z: jnp.sum(network.relu_sliding(z)))(z)
+    np.testing.assert_allclose(slope, [[0, 0.5], [0.500624, 1], [1, 1]], atol=1e-5)
+    assert np.isfinite(jax.grad(lambda z: jnp.sum(network.relu_sliding(z)))(jnp.zeros((2, 2)))).all()

@@ -93,3 +93,15 @@ def test_effective_flow_is_the_papers():
         _, pull_back = jax.vjp(row.to_weights, parameters)
         _, velocity = jax.jvp(row.to_weights, (parameters,), (pull_back(g)[0],))
         np.testing.assert_allclose(velocity, want[norm], rtol=1e-12)
+
+
+@pytest.mark.parametrize("v_norm", [1.0, 1.7])
+@pytest.mark.parametrize("norm", weightnorm.NORMS)
+def test_the_metric_is_the_pull_back_pushed_forward(norm, v_norm, random):
+    """`M G = J J^T G`, the velocity of the weights when the parameters follow their gradient."""
+    weight, gradient = (jnp.asarray(random.standard_normal((3, 2, 4))) for _ in range(2))
+    row = weightnorm.NORMS[norm]
+    parameters = row.from_weights(weight, v_norm)
+    _, pull_back = jax.vjp(row.to_weights, parameters)
+    _, velocity = jax.jvp(row.to_weights, (parameters,), (pull_back(gradient)[0],))
+    np.testing.assert_allclose(row.metric(weight, gradient, v_norm), velocity, rtol=1e-12)

@@ -51,7 +51,7 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
                 label=f"{norm}, {verdict}",
             )
     panel.set_xscale("symlog", linthresh=tolerance)
-    panel.set_xlim(*_limits(error.abs().max(), tolerance, (error < -tolerance / 10).any()))
+    panel.set_xlim(*_limits(float(error.abs().max()), tolerance, bool((error < -tolerance / 10).any())))
     panel.set_yticks(range(len(rows)), rows["subject"], fontsize=6)
     panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nmeasured minus predicted (band: tolerance)", fontsize=8)
     panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}", 80)), fontsize=8)

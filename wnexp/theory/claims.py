@@ -29,7 +29,7 @@ import numpy as np
 
 from wnexp.theory import reference
 from wnexp.theory.fits import FAILS, HOLDS, NOT_REACHED, Measurement, judge_bound, judge_exponent, judge_limit
-from wnexp.theory.runs import Lane, Run
+from wnexp.theory.runs import DEEP, Lane, Run
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,13 @@ def sparsity(run: Run, runs: Sequence[Run], tolerance: float) -> Measurement | N
     if not ratios:
         return None
     logs = np.log(ratios)
-    measured, uncertainty = float(np.exp(logs.mean())), float(2 * logs.std() / np.sqrt(len(logs)))
-    low, high = np.exp(logs.mean() - uncertainty), np.exp(logs.mean() + uncertainty)
-    verdict = HOLDS if high < 1 else FAILS if low > 1 else NOT_REACHED
-    return Measurement(1.0, measured, measured * uncertainty, verdict)
+    uncertainty = float(2 * logs.std(ddof=1) / np.sqrt(len(logs))) if len(logs) > 2 else np.inf
+    measured = float(np.exp(logs.mean()))
+    verdict = HOLDS if logs.mean() + uncertainty < 0 else FAILS if logs.mean() - uncertainty > 0 else NOT_REACHED
+    if verdict == FAILS and run.depth < DEEP:
+        verdict = NOT_REACHED
+    needed = DEEP if verdict == NOT_REACHED and run.depth < DEEP else np.nan
+    return Measurement(1.0, measured, measured * uncertainty, verdict, needed)
 
 
 def _effective_neurons(lane: Lane, layer: int) -> float:

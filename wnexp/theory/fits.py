@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wnexp.theory.runs import Lane
+from wnexp.theory.runs import DEEP, Lane
 
 HOLDS, FAILS, NOT_REACHED = "holds", "fails", "not reached"
 _FEWEST_RECORDS = 12
 _WINDOWS = (1.0, 1.5)  # decades of `tau` that a slope is fitted over
-_DEEP = 1000.0  # nats; a statement about the limit is not refuted before
 _SLOWEST_DECAY = 0.02  # power of `tau`
 
 
@@ -46,13 +45,13 @@ def judge_exponent(lanes: list[Lane], curves: list[np.ndarray], predicted: float
     slopes = slopes[np.isfinite(slopes).all(axis=1)]
     depth = min((lane.depth[-1] for lane in lanes), default=np.nan)
     if not len(slopes):
-        return Measurement(predicted, np.nan, np.nan, NOT_REACHED, np.nanmax([_DEEP, 10 * depth]))
+        return Measurement(predicted, np.nan, np.nan, NOT_REACHED, float(np.nanmax([DEEP, 10 * depth])))
     measured = float(slopes[:, 0].mean())
     uncertainty = float(max(slopes[:, 0].std(), np.abs(slopes[:, 0] - slopes[:, 1]).mean()))
     if abs(measured - predicted) <= tolerance:
         return Measurement(predicted, measured, uncertainty, HOLDS)
-    if depth < _DEEP:
-        return Measurement(predicted, measured, uncertainty, NOT_REACHED, _DEEP)
+    if depth < DEEP:
+        return Measurement(predicted, measured, uncertainty, NOT_REACHED, DEEP)
     if uncertainty > tolerance:  # the terms left out fall like 1/tau
         return Measurement(predicted, measured, uncertainty, NOT_REACHED, depth * uncertainty / tolerance)
     return Measurement(predicted, measured, uncertainty, FAILS)
@@ -65,18 +64,18 @@ def judge_limit(lanes: list[Lane], curves: list[np.ndarray], settled: list[bool]
     reached, and the power of `tau` that it falls with gives the depth it needs.
     """
     if not lanes:
-        return Measurement(0.0, np.nan, np.nan, NOT_REACHED, _DEEP)
+        return Measurement(0.0, np.nan, np.nan, NOT_REACHED, DEEP)
     finals, spreads, needed, fails = [], [], [], False
     for lane, curve, steady in zip(lanes, curves, settled, strict=True):
-        last, late = lane.window(1), lane.depth >= 0.9 * lane.depth[-1]
+        last, late = lane.window(1.0), lane.depth >= 0.9 * lane.depth[-1]
         finals.append(float(np.abs(curve[-1])))
         spreads.append(float(np.ptp(curve[late])))
         if not finals[-1] <= tolerance:
             power = -np.polyfit(np.log(lane.depth[last]), np.log(np.abs(curve[last]) + 1e-300), 1)[0]
             falls = last.sum() >= _FEWEST_RECORDS and power > _SLOWEST_DECAY
             fails |= steady and not falls
-            deep = lane.depth[-1] >= _DEEP
-            needed.append(lane.depth[-1] * (finals[-1] / tolerance) ** (1 / power) if falls and deep else _DEEP)
+            deep = lane.depth[-1] >= DEEP
+            needed.append(lane.depth[-1] * (finals[-1] / tolerance) ** (1 / power) if falls and deep else DEEP)
     verdict = HOLDS if not needed else FAILS if fails else NOT_REACHED
     depth = max(*needed, 2 * min(lane.depth[-1] for lane in lanes)) if verdict == NOT_REACHED else np.nan
     return Measurement(0.0, max(finals), max(spreads), verdict, depth)

@@ -70,7 +70,7 @@ def excess_time(lane: Lane, kappa: float) -> float:
     log_time, depth = lane.steps["log_time"], lane.depth
     elapsed = log_time[later] + np.log1p(-np.exp(log_time[first] - log_time[later]))
     log_integral = _log_integral(depth[later])
-    log_integral += np.log1p(-np.exp(_log_integral(depth[first]) - log_integral))
+    log_integral += np.log1p(-np.exp(_log_integral(depth[first : first + 1]) - log_integral))
     return float(np.max(elapsed - (log_integral - np.log(kappa))))
 
 
@@ -78,7 +78,6 @@ def _log_integral(tau: np.ndarray) -> np.ndarray:
     """`log` of the antiderivative `Ei(tau) - e^tau/tau` of `e^s/s^2`, for `tau >= 1`, up to a constant inside."""
     from scipy.special import expi
 
-    tau = np.asarray(tau, float)
     small = np.minimum(tau, 100.0)
     # Ei(s) - e^s/s, shifted to be positive at 1; beyond 100 its asymptotic series, e^s/s^2 (1 + 2/s + 6/s^2 + ...).
     exact = np.log(expi(small) - np.exp(small) / small + 2.0)

@@ -17,7 +17,7 @@ from wnexp import data as datasets
 from wnexp.config import Config, UserError, as_dict, from_flat
 
 _DECADE = 10.0
-_DEEP = 1000.0  # nats; powers read off before say nothing
+DEEP = 1000.0  # nats; powers read off before say nothing, statements about the limit are not refuted before
 _SETTLED = 0.02
 # What may differ between partners: how a run is recorded, and what experiments choose by the norm.
 _IMMATERIAL = {
@@ -50,7 +50,7 @@ class Lane:
     @cached_property
     def growth(self) -> np.ndarray:
         """`d log ||w_u|| / d log tau` over the last decade, `(u,)`."""
-        window = self.window(1)
+        window = self.window(1.0)
         if window.sum() < 3:
             return np.zeros(self.norms.shape[1])
         log_norms = np.log(np.maximum(self.norms[window], np.finfo(float).tiny))
@@ -117,7 +117,7 @@ class Run:
     @cached_property
     def reached(self) -> list[Lane]:
         """The seeds that separated the data and have more than a few records: those that claims are about."""
-        return [lane for lane in self.lanes if lane.steps["margin"][-1] > 0 and lane.window(1).sum() >= 3]
+        return [lane for lane in self.lanes if lane.steps["margin"][-1] > 0 and lane.window(1.0).sum() >= 3]
 
     def powers(self, lane: Lane) -> dict[int, float]:
         """Trained layer -> the power of `tau` that its active neurons' norms grow with in the limit.
@@ -139,7 +139,7 @@ class Run:
         powers = self.powers(lane)
         expected = np.array([powers.get(int(layer), np.nan) for layer in lane.layers])
         found = np.abs(lane.growth / expected - 1) < _SETTLED
-        return bool(lane.depth[-1] >= _DEEP and found[lane.active].all())
+        return bool(lane.depth[-1] >= DEEP and found[lane.active].all())
 
     @property
     def depth(self) -> float:

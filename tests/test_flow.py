@@ -1,0 +1,203 @@
+"""Gradient flow against closed forms, conservation laws and an independent integration."""
+
+import json
+
+import diffrax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from tests.test_train import LINEAR, SMALL, column, outcomes, program, run, settings
+from wnexp import flow, network, train, weightnorm
+
+
+def flow_program(architecture, norm, variables="weights", **changes):
+    layers = len(architecture.layers)
+    if variables == "weights":
+        changes |= {"norms": ("none",) * layers, "metrics": (norm,) * layers}
+    else:
+        changes |= {"norms": (norm,) * layers}
+    return program(architecture, **{"optimizer": "flow", "slots": 64, "max_gradient": 0} | changes)
+
+
+def flow_settings(target, snapshots=(), tolerance=1e-8):
+    numbers = settings(target=target, max_steps=100_000, ratio=1.0, snapshots=snapshots, step_size=1e-3)
+    return numbers._replace(optimizer=numbers.optimizer._replace(tolerance=np.float64(tolerance)))
+
+
+def points(inputs=2, samples=8, seed=4):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, inputs))
+    y = np.where(x @ np.arange(1, inputs + 1) > 0, 1, -1)
+    return train.Data(x, y, x[:0], y[:0])
+
+
+def flattened(weights):
+    return np.concatenate([np.asarray(layer["weight"])[0].ravel() for layer in weights])
+
+
+def test_the_solver_has_order_five_and_damps_what_is_stiff():
+    def solve(field, steps, start):
+        solver, term, y = flow.Rodas5P(), diffrax.ODETerm(lambda t, y, args: field(y)), jnp.asarray(start)
+        for _ in range(steps):
+            y, *_ = solver.step(term, jnp.zeros(()), jnp.asarray(1.0 / steps), y, None, None, True)
+        return np.asarray(y)
+
+    # y1' = -y1^2 from 1 is 1/(1 + t); y2' = y1 y2 from 1 is 1 + t.
+    def errors(steps):
+        found = solve(lambda y: jnp.array([-(y[0] ** 2), y[0] * y[1]]), steps, [1.0, 1.0])
+        return np.abs(found - [0.5, 2.0]).max()
+
+    orders = np.log2([errors(8) / errors(16), errors(16) / errors(32)])
+    assert ((orders > 4.4) & (orders < 5.6)).all()
+    stiff = solve(lambda y: jnp.array([-1e8 * (y[0] - y[1]), -y[1]]), 20, [3.0, 1.0])
+    np.testing.assert_allclose(stiff, np.exp(-1), rtol=1e-7)
+
+
+def test_one_sample_to_a_million_nats():
+    """`1/L(t) = 1/L(0) + ||x||^2 t`: exponential loss, one sample, linear."""
+    data = train.Data(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
+    state, records = run(flow_program(LINEAR, "none", loss="exponential"), data, flow_settings(-1e6))
+    assert outcomes(state) == ["target_reached"] and int(state.iterate.step[0]) < 1000
+    log_loss, log_time = column(records, "log_loss"), column(records, "log_time")
+    assert log_time[0] == -np.inf and log_loss[-1] == pytest.approx(-1e6, rel=1e-11)
+    want = -log_loss[1:] + np.log1p(-np.exp(log_loss[1:] - log_loss[0])) - np.log(5)
+    np.testing.assert_allclose(log_time[1:] - want, 0, atol=1e-7)
+
+
+@pytest.mark.parametrize("norm", ["none", "ewn"])
+def test_simple_traj_hyperbolas(norm):
+    """None keeps `x_2 w_1 - x_1 w_2`, EWN `x_2/w_1 - x_1/w_2`."""
+    data = train.Data(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
+    weights = ({"weight": np.array([[[3.0, 1.0]]])}, {"weight": np.ones((1, 2, 1))})
+    what = flow_program(network.diagonal(2), norm, loss="exponential")
+    _, records = run(what, data, flow_settings(-50), weights=weights)
+    w = np.concatenate([rows["neurons"][0]["weight_norm"][:, 0][rows["valid"][:, 0]] for rows in records])
+    kept = w[:, 0] - 2 * w[:, 1] if norm == "none" else 1 / w[:, 0] - 2 / w[:, 1]
+    np.testing.assert_allclose(kept, kept[0], atol=1e-7)
+
+
+def numpy_velocity(state, x, y, norm):
+    """`d(W, v, U)/dtau` of 2-8-1 with squared ReLU and exponential loss, with gradients by hand."""
+    hidden, output, clock = state[:16].reshape(2, 8), state[16:24], state[24]
+    pre = x @ hidden
+    active = np.maximum(pre, 0) ** 2
+    s = y * (active @ output)
+    share = np.exp(-(s - s.min()))
+    pull = -share / share.sum() * y  # d log L / d output
+    g_output = active.T @ pull
+    g_hidden = x.T @ (pull[:, None] * output * 2 * np.maximum(pre, 0))
+
+    def metric(w, g):
+        square = np.sum(w**2, axis=0)
+        radial = w * np.sum(w * g, axis=0) / square
+        return {"none": g, "ewn": square * g, "swn": radial + square * (g - radial)}[norm]
+
+    d_hidden = metric(hidden, g_hidden)
+    d_output = metric(output[:, None], g_output[:, None])[:, 0]
+    speed = np.sum(g_hidden * d_hidden) + np.sum(g_output * d_output)
+    return np.concatenate([-d_hidden.ravel() / speed, -d_output / speed, [1 / speed - clock]])
+
+
+@pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
+def test_scipy_agrees_at_200_nats(norm):
+    data = points()
+    start = tuple({"weight": layer["weight"][None]} for layer in network.initialize(SMALL, 1, "uniform", "float64"))
+    state, _ = run(flow_program(SMALL, norm, loss="exponential"), data, flow_settings(-200), weights=start)
+    initial = np.append(flattened(start), 0.0)
+    hidden, output = initial[:16].reshape(2, 8), initial[16:24]
+    s = data.train_y * (np.maximum(data.train_x @ hidden, 0) ** 2 @ output)
+    span = 200 + np.log(np.exp(-s).sum())
+    solved = solve_ivp(
+        lambda t, z: numpy_velocity(z, data.train_x, data.train_y, norm),
+        *((0, span), initial),
+        method="LSODA",
+        rtol=1e-10,
+        atol=1e-12,
+    )
+    ours = flattened(tuple({"weight": np.asarray(layer["w"])} for layer in state.iterate.parameters))
+    np.testing.assert_allclose(ours, solved.y[:24, -1], rtol=2e-6, atol=1e-6)
+    assert float(state.iterate.log_time[0]) - 200 == pytest.approx(np.log(solved.y[24, -1]), abs=2e-6)
+
+
+@pytest.mark.parametrize("norm", ["swn", "ewn"])
+def test_the_parameters_follow_the_path_of_the_weights(norm):
+    """C1, with another solver besides; and `||v_u||` is conserved."""
+    data, start = points(), network.initialize(SMALL, 1, "uniform", "float64")
+    start = tuple({"weight": layer["weight"][None]} for layer in start)
+    found = []
+    for variables, solver in (("weights", "rosenbrock"), ("parameters", "rosenbrock"), ("weights", "tsit5")):
+        what = flow_program(SMALL, norm, variables, loss="exponential", solver=solver)
+        state, _ = run(what, data, flow_settings(-100), weights=start)
+        assert outcomes(state) == ["target_reached"]
+        if variables == "parameters":
+            lengths = [weightnorm.neuron_norms(layer["v"][0]) for layer in state.iterate.parameters]
+            np.testing.assert_allclose(np.concatenate(lengths), 1, rtol=1e-6)
+        found.append(flattened(train.make_train(what).weights(state)))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-6, atol=1e-6)
+
+
+def test_a_tenth_of_the_tolerance_changes_as_much_as_stated():
+    """The README's accuracy: weights to 1e-6 and `log t + log L` to 1e-6 at tolerance 1e-8, seeds as one batch."""
+    data, what = points(), flow_program(SMALL, "ewn")
+    coarse, _ = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0)), seeds=(0, 1))
+    fine, records = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0), tolerance=1e-9), seeds=(0, 1))
+    assert (np.asarray(fine.iterate.step) > np.asarray(coarse.iterate.step)).all()
+    for lane in range(2):
+        for a, b in zip(coarse.iterate.parameters, fine.iterate.parameters, strict=True):
+            scale = np.linalg.norm(b["w"][lane], axis=0)
+            assert np.max(np.abs(a["w"][lane] - b["w"][lane]) / scale) < 1e-6
+        assert float(coarse.iterate.log_time[lane]) == pytest.approx(float(fine.iterate.log_time[lane]), abs=1e-6)
+        for level in (-10.0, -100.0, -1000.0):  # a step ends where a snapshot is asked for
+            assert np.abs(column(records, "log_loss", lane) - level).min() < 1e-6
+    alone, _ = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0)), seeds=(1,))
+    np.testing.assert_allclose(alone.iterate.parameters[0]["w"][0], coarse.iterate.parameters[0]["w"][1], rtol=1e-6)
+
+
+def test_neurons_slide_along_a_kink():
+    """XOR: hidden neurons come to rest on the kinks of the other two points, and the flow goes on."""
+    x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
+    data = train.Data(x, np.array([-1, -1, 1, 1]), x[:0], np.zeros(0, int))
+    fixed = (1.0,) * 10 + (-1.0,) * 10
+    architecture = network.mlp(2, (20,), 1, "relu_sliding", fixed_output=fixed)
+    state, records = run(flow_program(architecture, "none"), data, flow_settings(-1000))
+    assert outcomes(state) == ["target_reached"] and int(state.iterate.step[0]) < 2000
+    directions = records[-2]["neurons"][0]["direction"][-1, 0]
+    resting = np.abs(x @ directions) < 1e-6
+    assert resting.any(axis=0).sum() >= 4
+
+
+def test_data_that_cannot_be_separated_end_as_step_underflow():
+    x = np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.2]])
+    data = train.Data(x, np.array([1, -1, 1]), x[:0], np.zeros(0, int))
+    state, records = run(flow_program(LINEAR, "none"), data, flow_settings(-10))
+    assert outcomes(state) == ["step_underflow"] and int(state.iterate.attempts[0]) < 3000
+    assert column(records, "log_loss")[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["precision=float32"], "optimizer=flow needs precision=float64"),
+        (["optimizer.tolerance=0"], "optimizer.tolerance=0.0 is out of range; allowed: a number from 1e-13 to 0.01"),
+        (["model.widths=[2000]"], "at most 3,000 weights, this network has 6,000; optimizer.solver=tsit5"),
+        (["stop.log_loss=5"], "already met by the initial weights"),
+        (["optimizer.solver=euler"], "optimizer.solver=euler is unknown; allowed: rosenbrock, tsit5"),
+        (["norm=ewn", "norm.output_v=raw"], "needs optimizer.variables=parameters"),
+    ],
+)
+def test_bad_input_is_one_clear_line(inside, tmp_path, words, part):
+    code, _, err = inside("train", "optimizer=flow", *words)
+    assert code == 1 and part in err and len(err.splitlines()) <= 2
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_a_flow_run_has_the_records_of_every_run(inside, tmp_path):
+    code, out, _ = inside("train", "norm=ewn", "optimizer=flow", "snapshots=[-10]")
+    assert code == 0 and "target_reached" in out
+    directory = next(tmp_path.rglob("run.json")).parent
+    assert json.loads((directory / "run.json").read_text())["seeds"][0]["log_loss"] == pytest.approx(-300, abs=1e-6)
+    assert (directory / "snapshots" / "seed=0" / "log_loss=-10.safetensors").exists()
+    assert inside("plot")[0] == 0

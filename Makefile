@@ -1,5 +1,5 @@
 # make run: install and make a first run with its figures.  make test: the tests.  make check: lint and tests, what .ci/run runs.
-# make paper: the paper's experiments that need no download, into outputs/paper/; the chosen figures into outputs/gallery/.
+# make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into outputs/gallery/.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -23,7 +23,7 @@ check: lint test
 TRAIN := $(BIN)/wnexp train -m outputs=outputs/paper
 EXPERIMENTS := simple_traj lin_sep xor conv_rate digits digits_cnn
 GALLERY := simple_traj/paths lin_sep/norms lin_sep/norm_gradient lin_sep/loss_shares lin_sep/directions lin_sep/margin \
-	lin_sep/limit_cosine xor/norms conv_rate/loss_by_norm digits/pruning digits/pruning_scores digits/effective_neurons \
+	lin_sep/limit_cosine lin_sep/boundary lin_sep/alignment lin_sep/rates xor/norms conv_rate/loss_by_norm digits/pruning digits/pruning_scores digits/effective_neurons \
 	digits/norm_distribution
 
 paper: .venv/installed

@@ -89,6 +89,10 @@ def test_the_image_experiments_have_the_papers_networks():
     assert program.norms == ("ewn",) * 13 + ("none",) and [layer.bias for layer in layers] == [True] + [False] * 13
 
 
+def test_lin_sep_has_the_papers_levels():
+    assert compose("experiment=lin_sep").snapshots == [-200, -250, -300]
+
+
 def test_the_command_line_has_the_last_word():
     assert compose("experiment=xor", "stop.log_loss=-7").stop.log_loss == -7
     assert compose("experiment=digits", "norm.layers=all").norm.layers == "all"

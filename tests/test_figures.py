@@ -5,12 +5,16 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from wnexp import figures
 from wnexp.config import UserError
-from wnexp.figures.series import load_series, mean_and_spread, panels
+from wnexp.figures.neurons import spread_layers
+from wnexp.figures.seeds import deviation, over_seeds
+from wnexp.figures.series import load_series, telling_apart
+from wnexp.figures.style import legend, panels, wrapped
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,8 @@ def test_several_runs_share_figures_one_panel_a_norm(runs, monkeypatch):
     assert [one.label for one in series] == ["norm=swn", "norm=ewn"]
     assert all(one.seeds == 2 for one in series), "runs that differ in the seed alone are one series"
     figure = figures.FIGURES["norms"](series)
-    assert figure is not None and [axes.get_title() for axes in figure.axes] == ["norm=swn, seed 0", "norm=ewn, seed 0"]
+    assert figure is not None
+    assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["norm=swn, seed 0", "norm=ewn, seed 0"]
 
 
 def test_every_axis_is_labelled(runs):
@@ -74,7 +79,8 @@ def test_every_axis_is_labelled(runs):
 def test_experiment_names_paths_and_high_dimensions(runs, monkeypatch):
     monkeypatch.chdir(runs)
     files = figures.plot([figures.Path("simple_traj")])
-    assert {"paths", "boundary", "norms"} <= drawn(files)
+    assert {"paths", "norms"} <= drawn(files)
+    assert not {"boundary", "alignment", "loss_shares"} & drawn(files), "one point, and neurons with one weight"
     check_pictures(files)
     assert drawn(figures.plot([figures.Path("digits")])) >= {"loss", "norms", "alignment"}
 
@@ -85,25 +91,106 @@ def test_the_newest_run_is_the_default(runs, monkeypatch, tmp_path):
     assert {path.stem for path in tmp_path.glob("*.png")} >= {"loss", "norms"}
 
 
-def test_missing_and_damaged_records_are_one_line(runs, tmp_path, monkeypatch):
+def test_a_run_with_a_damaged_table_is_left_out(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    copy = tmp_path / "copy"
-    shutil.copytree(next((runs / "outputs/lin_sep").glob("norm=ewn,seed=0*")), copy)
-    (copy / "neurons.parquet").write_bytes(b"PAR1 cut")
-    with pytest.raises(UserError, match="not a readable parquet file"):
-        figures.plot([copy])
-    (copy / "steps.parquet").unlink()
-    with pytest.raises(UserError, match="no records yet"):
-        figures.plot([copy])
+    for seed in (0, 1):
+        shutil.copytree(next((runs / "outputs/lin_sep").glob(f"norm=ewn,seed={seed}*")), tmp_path / f"seed{seed}")
+    (tmp_path / "seed0" / "neurons.parquet").write_bytes(b"PAR1 cut")
+    assert [one.seeds for one in load_series([tmp_path / "seed0", tmp_path / "seed1"])] == [1]
+    error = capsys.readouterr().err
+    assert "left out" in error and "neurons.parquet: not a readable parquet file" in error
+    assert len(error.splitlines()) == 1
+    with pytest.raises(UserError, match="no records to draw"):
+        figures.plot([tmp_path / "seed0"])
+    (tmp_path / "seed1" / "steps.parquet").unlink()
+    with pytest.raises(UserError, match="no records to draw"):
+        figures.plot([tmp_path / "seed1"])
 
 
-def test_mean_and_spread_over_seeds():
-    import pandas as pd
+def curves(x="step", seeds=2):
+    """Seed 0 ends at 2, seed 1 at 4, ten times as high."""
+    one, other = {"x": [0, 1, 2], "y": [0.0, -1, -1]}, {"x": [0, 2, 4], "y": [0.0, -10, -10]}
+    frames = [pd.DataFrame(rows).assign(seed=seed) for seed, rows in enumerate((one, other)[:seeds])]
+    return pd.concat(frames).rename(columns={"x": x})
 
-    frame = pd.DataFrame({"seed": [0] * 3 + [1] * 3, "x": [0, 1, 2, 0, 1, 3], "y": [0.0, 2, 4, 2, 4, 8]})
+
+def drawn_over_seeds(x, **options):
     _, axes = panels(1, 1)
-    mean_and_spread(axes[0, 0], frame, "x", "y", "#000000", "both")
-    line = axes[0, 0].lines[-1]
-    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])
-    np.testing.assert_allclose(line.get_ydata(), [1, 3, 5])
-    assert line.get_label() == "both (2 seeds)" and len(axes[0, 0].collections) == 1
+    over_seeds(axes[0, 0], curves(x), x, "y", "both", {"color": "#000000"}, **options)
+    return axes[0, 0].lines[-1], axes[0, 0].collections[0].get_paths()[0].vertices
+
+
+def test_a_finished_seed_stays_where_it_is_and_the_band_within_the_values():
+    line, band = drawn_over_seeds("step")
+    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 4])
+    np.testing.assert_allclose(line.get_ydata(), [0, -3, -5.5, -5.5])
+    assert line.get_label() == "both (2 seeds)"
+    assert -10 < band[:, 1].min() < -5.5 and band[:, 1].max() <= 0
+
+
+def test_along_the_loss_a_seed_ends_where_it_ended():
+    line, _ = drawn_over_seeds("depth")
+    np.testing.assert_allclose(line.get_ydata(), [0, -3, -5.5, -10])
+
+
+def test_one_standard_deviation_is_cut_at_the_values():
+    low, middle, high = deviation(np.array([[-1.0], [-1.0], [-0.4]]))
+    assert middle[0] == pytest.approx(-0.8) and low[0] == -1 and high[0] == pytest.approx(-0.8 + 0.2828, abs=1e-4)
+
+
+def test_labels_are_the_keys_that_differ_without_what_follows():
+    base = {"norm.name": "none", "data.name": "xor", "optimizer.frac": 15, "model.widths": [8], "seed": 0, "seeds": 1}
+    by_norm = [base, base | {"norm.name": "ewn", "optimizer.frac": 5, "seed": 3, "seeds": 4}]
+    assert telling_apart(by_norm) == ["norm.name"]
+    assert telling_apart([*by_norm, base | {"model.widths": [9]}]) == ["norm.name", "model.widths"]
+    assert telling_apart([base, base | {"optimizer.frac": 3}]) == ["optimizer.frac"]
+    assert telling_apart([base, base | {"norm.name": "ewn", "model.widths": [9]}]) == ["norm.name", "model.widths"]
+    assert telling_apart([base, base | {"data.name": "lin_sep", "model.widths": [9]}]) == ["data.name"]
+    files = [{"data.path": name, "data.path (sha256)": name * 2} for name in "ab"]
+    assert telling_apart(files) == ["data.path"]
+
+
+def test_the_legend_is_below_the_panels_and_within_the_figure():
+    figure, axes = panels(1, 2)
+    for panel in axes[0]:
+        for index in range(5):
+            panel.plot([0, 1], [0, 1], label=f"norm=ewn, model.widths=[{index}], optimizer.step_size_cap=null")
+    legend(figure, "a note")
+    figure.draw_without_rendering()
+    (box,) = [one.get_window_extent() for one in figure.legends]
+    assert len(figure.legends[0].get_texts()) == 5, "a label of two panels is there once"
+    assert all(box.y1 <= panel.get_tightbbox().y0 for panel in axes[0])
+    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (12, (3, 4))])
+def test_panels_come_in_rows_of_at_most_four(count, shape):
+    figure, axes = wrapped(count)
+    assert len(axes) == len(figure.axes) == count and axes[0].get_subplotspec().get_gridspec().get_geometry() == shape
+
+
+def test_of_many_layers_some_from_first_to_last():
+    assert spread_layers([0, 1, 2]) == [0, 1, 2] and spread_layers(range(14)) == [0, 4, 9, 13]
+
+
+def test_norm_against_gradient_is_shown_at_the_snapshots(runs):
+    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=ewn*")))
+    series[0].config["snapshots"] = [-5, -20, -1000]
+    figure = figures.FIGURES["norm_gradient"](series)
+    assert figure is not None
+    steps = series[0].of_first_seed("steps")
+    first = [steps[steps["log_loss"] <= level]["log_loss"].iloc[0] for level in (-5, -20)]
+    assert [panel.get_title().splitlines()[1] for panel in figure.axes] == [f"log loss {level:.4g}" for level in first]
+
+
+def test_the_predicted_line_goes_through_the_neurons_of_a_layer(runs):
+    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=ewn*")))
+    figure = figures.FIGURES["norm_gradient"](series)
+    assert figure is not None
+    lines = [line for line in figure.axes[-1].lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+    points = [line for line in figure.axes[-1].lines if line.get_marker() == "o" and line.get_label()[0] != "_"]
+    (line,), (layer,) = lines, points
+    (x0, x1), (y0, y1) = line.get_xdata(), line.get_ydata()
+    assert (y1 - y0) / (x1 - x0) == pytest.approx(-1)
+    assert (x0 + x1) / 2 == pytest.approx(np.mean(layer.get_xdata()))
+    assert (y0 + y1) / 2 == pytest.approx(np.mean(layer.get_ydata()))

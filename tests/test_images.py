@@ -165,6 +165,14 @@ def test_hostile_and_broken_batches_are_refused_and_nothing_runs(tmp_path, monke
     assert not (tmp_path / "harm").exists()
 
 
+def test_cifar_archive_that_is_not_compressed(tmp_path):
+    write_cifar(tmp_path / "cifar-10-python.tar.gz")
+    packed = tmp_path / "cifar-10-python.tar.gz"
+    (tmp_path / "cifar-10-python.tar").write_bytes(gzip.decompress(packed.read_bytes()))
+    packed.unlink()
+    assert load("cifar10", dir=str(tmp_path)).train_x.shape == (60 - 10, 3072)
+
+
 def test_archives_cut_short_or_without_their_batches(tmp_path):
     path = tmp_path / "cifar-10-python.tar.gz"
     write_cifar(path)
@@ -232,6 +240,19 @@ def test_a_broken_download_is_refused_and_mended_later(mirrored, damage):
     assert "data.dir=FOLDER" in message and len(message.splitlines()) == 2
     served.write_bytes(good)
     assert load().test_x.shape == (10, 784)
+
+
+def test_a_mirror_without_the_file_shows_its_status(mirrored):
+    (mirrored / "served" / f"{IDX[0]}.gz").unlink()
+    with pytest.raises(UserError, match=r"\(HTTP 404\)"):
+        load()
+
+
+def test_a_cache_that_cannot_be_made_is_not_the_mirrors_fault(mirrored):
+    (mirrored / "cache").write_text("a file in the way")
+    with pytest.raises(UserError, match=r"cache/mnist cannot be written \(.*\); give data.dir=FOLDER") as error:
+        load()
+    assert "127.0.0.1" not in str(error.value)
 
 
 def test_a_damaged_cache_is_fetched_again(mirrored):

@@ -1,12 +1,15 @@
 """Pruning: scores, ranks, curves against networks with their neurons cut out, and what is refused."""
 
 import contextlib
+import json
+import shlex
 import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -100,19 +103,36 @@ def test_pruning_parquet_holds_the_contract(runs, kind):
     assert table.groupby("percent")["test_accuracy"].mean().iloc[-1] < whole["test_accuracy"].mean()
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("mlp", "model.widths=[10,5]"), ("cnn", "model.widths=[4]")])
-def test_a_saved_network_is_smaller_and_trains_on(runs, kind, settings, inside, tmp_path):
-    result = prune.prune(runs[kind], [0, 50], ["final_norm"], save=50)
-    path, words = next((path, words) for path, words in result.saved if "-3" in path.name)
-    assert settings in words
+@pytest.mark.parametrize(("kind", "settings"), [("mlp", "model.widths=[10,5]"), ("cnn", "model.channels=[2,M,3]")])
+@pytest.mark.parametrize("together", [False, True])
+def test_the_command_for_a_saved_network_trains_it_on(runs, kind, settings, together, inside, tmp_path):
+    result = prune.prune(runs[kind], [0, 50], ["final_norm"], together, save=50)
+    path, command = next((path, words) for path, words in result.saved if path.name.endswith("log_loss=-3.safetensors"))
+    assert f"ranked={'global' if together else 'layer'}" in path.name and (together or settings in command)
     row = next(row for row in result.rows if row["percent"] == 50 and row["log_loss"] == -3 and row["seed"] == 0)
-    shutil.copy(path, tmp_path / "small.safetensors")
-    words = [*words.split(), "model.initial_weights=small.safetensors", "stop.log_loss=-9", "stop.max_steps=1"]
-    model = ["model=cnn"] if kind == "cnn" else []
-    code, _, err = inside("train", *TINY[:-3], "norm=ewn", *model, *words)
+    words = shlex.split(command)
+    assert words[:2] == ["wnexp", "train"]
+    code, _, err = inside(*words[1:], "stop.max_steps=1", "stop.log_loss=-9")
     assert code == 0, err
     steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
     assert steps["test_accuracy"].iloc[0] == pytest.approx(row["test_accuracy"], abs=1e-12)
+
+
+def test_a_network_of_fixed_output_and_depth_trains_on(inside, tmp_path):
+    for words in (["+experiment=xor", "stop.log_loss=-1"], ["model.widths=[5]", "model.depth=3", "stop.log_loss=-1"]):
+        assert inside("train", "norm=ewn", "snapshots=[-1]", *words)[0] == 0
+    runs = sorted(path.parent for path in tmp_path.rglob("run.json"))
+    for run, result in prune.prune_all(runs, [0], save=40).items():
+        words = shlex.split(result.saved[0][1])
+        assert str(tmp_path) not in result.saved[0][1], "the path as seen from here"
+        code, _, err = inside(*words[1:], "stop.max_steps=1")
+        assert code == 0, (run, err)
+
+
+def test_how_the_neurons_were_ranked_is_recorded(runs):
+    for together, name in ((False, b"layer"), (True, b"global")):
+        prune.prune(runs["mlp"], [0], together=together)
+        assert pq.read_schema(runs["mlp"] / "pruning.parquet").metadata[b"wnexp.ranked"] == name
 
 
 def test_the_command_prunes_prints_and_plots(runs, inside, tmp_path):
@@ -154,6 +174,26 @@ def test_runs_that_cannot_be_pruned(runs, inside, tmp_path):
     assert code == 1 and "no neurons to remove" in err
 
 
+def test_a_run_without_a_recorded_seed_is_one_line(runs, inside, tmp_path):
+    run = shutil.copytree(runs["mlp"], tmp_path / "copy")
+    status = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(status | {"seeds": []}))
+    code, _, err = inside("prune", run)
+    assert code == 1 and "has no seed recorded yet" in err and len(err.splitlines()) == 1
+
+
+def test_of_several_runs_those_without_snapshots_are_left_out(runs, tmp_path, capsys):
+    bare = shutil.copytree(runs["mlp"], tmp_path / "bare")
+    shutil.rmtree(bare / "snapshots")
+    assert list(prune.prune_all([bare, runs["mlp"], bare], [0])) == [runs["mlp"]]
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 2 and all("left out" in line and "no snapshots" in line for line in errors)
+    with pytest.raises(UserError, match="no snapshots"):
+        prune.prune_all([bare, bare], [0])
+    with pytest.raises(UserError, match="score 'size' is unknown"):
+        prune.prune_all([bare, runs["mlp"]], [0], ["size"])
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -176,3 +216,16 @@ def test_a_seed_that_did_not_get_so_far_has_fewer_levels(runs, tmp_path):
     (run / "snapshots" / "seed=1" / "log_loss=-3.safetensors").unlink()
     rows = pd.DataFrame(prune.prune(run, [0]).rows)
     assert rows.groupby("seed")["log_loss"].min().tolist() == [-3, -1]
+
+
+def test_ewn_stands_pruning_that_unnormalized_networks_do_not(inside, tmp_path):
+    """The shape of the paper's pruning curves at -300 nats, on a part of the digits and 100 neurons, one seed."""
+    few = ("data.train_samples=250", "optimizer.batch_size=250", "model.widths=[100]", "snapshots=[-300]")
+    assert inside("train", "-m", "+experiment=digits", "+norm=none,ewn", *few)[0] == 0
+    accuracy = {}
+    for run in (path.parent for path in tmp_path.rglob("run.json")):
+        for row in prune.prune(run, [0, 80]).rows:
+            key = row["norm"], row["percent"]
+            accuracy[key] = max(row["test_accuracy"], accuracy.get(key, 0))
+    assert min(accuracy["none", 0], accuracy["ewn", 0]) > 0.93
+    assert accuracy["ewn", 80] > accuracy["none", 80] + 0.1

@@ -124,7 +124,7 @@ def _read_batch(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_cifar(paths: list[Path]) -> Images:
     def read(path: Path):
-        with tarfile.open(path, "r:gz") as archive:
+        with tarfile.open(path, "r:*") as archive:
             members = [archive.extractfile(f"cifar-10-batches-py/{name}") for name in _BATCHES]
             return [_read_batch(member.read(_LARGEST)) for member in members if member is not None]
 
@@ -178,7 +178,7 @@ SOURCES = {
 
 
 def load(name: str, directory: str | None) -> Images:
-    """The images of a data set, from `directory` if its files are there, else downloaded once.
+    """The images of a data set, from `directory` or the user's cache folder; if none of the files is there, downloaded.
 
     Raises `UserError` that names what is missing, unreadable or cannot be downloaded.
     """
@@ -218,6 +218,7 @@ def _in_folder(folder: Path, file: str) -> Path | None:
 def _download(name: str, source: Source, file: str, folder: Path) -> Path:
     """The file in `folder`, downloaded if it is not there whole. A broken download leaves what was there."""
     import pooch
+    import requests
 
     pooch.get_logger().setLevel("ERROR")
     fetch: Any = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
@@ -226,10 +227,16 @@ def _download(name: str, source: Source, file: str, folder: Path) -> Path:
         try:
             checksum = f"md5:{source.files[file]}"
             return Path(pooch.retrieve(mirror + file, checksum, fname=file, path=folder, downloader=fetch))
-        except (OSError, ValueError) as error:
-            wrong = "wrong checksum" if "hash" in str(error) else type(error).__name__
-            tried.append(f"{mirror} ({wrong})")
+        except requests.RequestException as error:
+            status = None if error.response is None else f"HTTP {error.response.status_code}"
+            tried.append(f"{mirror} ({status or type(error).__name__})")
+        except ValueError:
+            tried.append(f"{mirror} (wrong checksum)")
+        except OSError as error:
+            reason = (error.strerror or str(error)).splitlines()[0]
+            raise UserError(f"data={name}: {folder} cannot be written ({reason}); give data.dir=FOLDER") from None
     raise UserError(
         f"data={name}: {file} could not be downloaded; tried {', '.join(tried)};\n"
-        f"offline: put {', '.join(source.files)} in a folder and give data.dir=FOLDER"
+        f"offline: put {', '.join(source.files)} in a folder and give data.dir=FOLDER "
+        "(a folder without any is downloaded into)"
     )

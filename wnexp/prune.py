@@ -11,6 +11,8 @@ and of every hidden layer the `int(percent * neurons / 100)` lowest are removed 
 """
 
 import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from omegaconf import OmegaConf
 
 from wnexp import build, losses, network, records, session
 from wnexp import data as datasets
@@ -29,6 +32,10 @@ PERCENTS = tuple(range(0, 100, 5))
 _SNAPSHOT = re.compile(r"log_loss=(-?[\d.]+(?:e[+-]?\d+)?)")
 
 Norms = list[np.ndarray]  # ||w_u|| of every hidden layer, (neurons,) each
+
+
+class NothingToPrune(UserError):
+    """A run that has no snapshots at log losses, or no hidden neurons: left out where others can be pruned."""
 
 
 class Run(NamedTuple):
@@ -107,12 +114,15 @@ def smaller(weights, kept: Sequence[np.ndarray]):
 
 
 def open_run(directory: Path) -> Run:
-    """Read what a run was. Raises `UserError` if it has no snapshots at log losses or no hidden neurons."""
+    """Read what a run was. Raises `UserError`, `NothingToPrune` where it has no snapshots or no hidden neurons."""
     status = records.read_status(directory)
     if status is None:
         raise UserError(f"{directory} holds no run")
     if not levels(directory):
-        raise UserError(f"{directory} has no snapshots at log losses; train with snapshots=[-10,-100], for instance")
+        message = f"{directory} has no snapshots at log losses; train with snapshots=[-10,-100], for instance"
+        raise NothingToPrune(message)
+    if not status["seeds"]:
+        raise NothingToPrune(f"{directory} has no seed recorded yet; `wnexp runs` shows whether it is still running")
     config = from_flat(status["config"])
     changed = [key for key in records.differing_keys(status["config"], records.identity(config)) if "sha256" in key]
     if changed:
@@ -120,7 +130,7 @@ def open_run(directory: Path) -> Run:
     dataset = datasets.load(config.data)
     architecture = build.build_network(config, dataset)
     if not hidden_layers(architecture):
-        raise UserError(f"{directory}: a network without hidden layers has no neurons to remove")
+        raise NothingToPrune(f"{directory}: a network without hidden layers has no neurons to remove")
     return Run(directory, config, dataset, architecture, [entry["seed"] for entry in status["seeds"]])
 
 
@@ -149,7 +159,20 @@ class Pruned(NamedTuple):
     """What pruning a run gave."""
 
     rows: list[dict[str, Any]]  # of pruning.parquet
-    saved: list[tuple[Path, str]]  # networks written, and the settings with which `wnexp train` takes them
+    saved: list[tuple[Path, str]]  # networks written, and the commands that train them on
+
+
+def prune_all(runs: Sequence[Path], *arguments, **options) -> dict[Path, Pruned]:
+    """`prune` every run; of several, one with nothing to prune is left out with a line on standard error."""
+    results = {}
+    for index, run in enumerate(runs):
+        try:
+            results[run] = prune(run, *arguments, **options)
+        except NothingToPrune as error:
+            if not results and index == len(runs) - 1:
+                raise
+            print(f"wnexp: left out: {error}", file=sys.stderr)
+    return results
 
 
 def prune(
@@ -162,10 +185,12 @@ def prune(
     """The curves of one run, written to `pruning.parquet`.
 
     `asked` are the scores (None: all); `save` writes every level's network without that percent of its neurons, by
-    the first score asked for, as `pruned=90,log_loss=-300.safetensors`. Raises `UserError`.
+    the first score asked for, as `pruned=90,score=final_norm,ranked=layer,log_loss=-300.safetensors`.
+    Raises `UserError`.
     """
     run = open_run(directory)
     wanted = _wanted(run, asked)
+    ranked_by = "global" if together else "layer"
     device = session.open_device("auto", run.config.precision)
     hidden = hidden_layers(run.network)
     parts = {"test_accuracy": run.dataset[2:4], "train_accuracy": run.dataset[:2]}
@@ -191,19 +216,39 @@ def prune(
                     result.rows.append(what | {"percent": float(percent)} | accuracy)
             if save is not None and wanted[0] in ranked:
                 gate = [row[0] for row in gates(ranked[wanted[0]], [save], together)]
-                name = f"pruned={save:g},log_loss={level:.12g}.safetensors"
+                name = f"pruned={save:g},score={wanted[0]},ranked={ranked_by},log_loss={level:.12g}.safetensors"
                 path = directory / "snapshots" / f"seed={seed}" / name
                 left = smaller(layers, gate)
                 records.save_weights(path, left)
-                result.saved.append((path, _sizes(run.config, left)))
-    records.write_table(directory / "pruning.parquet", pruning_table(result.rows))
+                result.saved.append((path, _command(run, seed, path, left)))
+    table = pruning_table(result.rows).replace_schema_metadata({"wnexp.ranked": ranked_by})
+    records.write_table(directory / "pruning.parquet", table)
     return result
 
 
-def _sizes(config: Config, layers) -> str:
+_REPLACED = ("model.widths=", "model.depth=", "model.channels=", "model.fixed_output=", "model.initial_weights=")
+_REPLACED += ("seed=", "seeds=", "overwrite=")
+
+
+def _command(run: Run, seed: int, path: Path, layers) -> str:
+    """The command that trains a smaller network on: the run's own, with the sizes and weights of the network."""
+    stored = run.directory / ".hydra" / "overrides.yaml"
+    overrides = [str(text) for text in OmegaConf.load(stored)] if stored.is_file() else []
+    words = [text for text in overrides if not text.lstrip("+").startswith(_REPLACED)]
+    shown = path.resolve()
+    shown = shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
+    words += [f"seed={seed}", *_sizes(run.config, layers), f"model.initial_weights={shown}"]
+    return shlex.join(["wnexp", "train", *words])
+
+
+def _sizes(config: Config, layers) -> list[str]:
+    """The settings that describe a smaller network."""
     counts = [layer["weight"].shape[-1] for layer in layers[:-1]]
     convolutions = [count for count, layer in zip(counts, layers, strict=False) if layer["weight"].ndim == 4]
     remaining = iter(convolutions)
     channels = [entry if entry == "M" else next(remaining) for entry in config.model.channels]
-    text = f"model.widths=[{','.join(map(str, counts[len(convolutions) :]))}]"
-    return text + (f" model.channels=[{','.join(map(str, channels))}]" if channels else "")
+    settings = {"model.widths": counts[len(convolutions) :]} | ({"model.channels": channels} if channels else {})
+    if config.model.fixed_output is not None:
+        settings["model.fixed_output"] = layers[-1]["weight"][:, 0].tolist()
+    words = [f"{key}=[{','.join(map(str, values))}]" for key, values in settings.items()]
+    return words + (["model.depth=null"] if config.model.depth is not None else [])

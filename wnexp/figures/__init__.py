@@ -13,7 +13,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from wnexp import records
-from wnexp.figures import curves, neurons, plane, sparsity
+from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity
 from wnexp.figures.series import Series, load_series
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
@@ -26,7 +26,7 @@ FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "limit_cosine": curves.limit_cosine,
     "norms": neurons.norms,
     "alignment": neurons.alignment,
-    "norm_gradient": neurons.norm_gradient,
+    "norm_gradient": norm_gradient.norm_gradient,
     "directions": neurons.directions,
     "loss_shares": curves.loss_shares,
     "boundary": plane.boundary,
@@ -57,12 +57,14 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and PDF; returns the two paths."""
-    figure.draw_without_rendering()  # lay out once, not once a file
-    figure.set_layout_engine("none")
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # lay out once, not once a file; "none" would still draw twice
     written = []
     for suffix, options in (("png", {}), ("pdf", {"metadata": {"CreationDate": None}})):
-        save = partial(figure.savefig, format=suffix, dpi=150, **options)
-        records.write_atomically(folder / f"{name}.{suffix}", save)
+        write = partial(figure.savefig, format=suffix, dpi=150, **options)
+        records.write_atomically(folder / f"{name}.{suffix}", write)
         written.append(_relative(folder / f"{name}.{suffix}"))
     return written
 

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wnexp.figures import save
-from wnexp.figures.series import NORM_COLOURS, panels
+from wnexp.figures.style import NORM_COLOURS, panels
 
 _MARKERS = {"holds": "o", "not reached": "^", "fails": "X"}
 _ROW_INCHES = 0.17

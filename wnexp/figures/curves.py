@@ -1,4 +1,4 @@
-"""Figures of whole-network curves: loss, margin, loss shares."""
+"""Figures of whole-network curves: loss, margin, rates, loss shares."""
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -9,9 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from wnexp.figures.series import PALETTE, Series, mean_and_spread, panels, step_axis
+from wnexp.figures.seeds import over_seeds, seeds_note
+from wnexp.figures.series import Series
+from wnexp.figures.style import label_rows, legend, look, panels, step_axis, title, wrapped
 
 _SHORTEST_LOG_TIME = 3.0  # nats; before that log log t means nothing
+_MOST_NAMED = 8  # samples; more are told apart by nothing but their curves
 
 
 def loss(series: Sequence[Series]) -> Figure:
@@ -19,12 +22,12 @@ def loss(series: Sequence[Series]) -> Figure:
     figure, axes = panels(1, 2)
     for one in series:
         steps = one.table("steps")
-        mean_and_spread(axes[0, 0], steps, "step", "log_loss", one.colour, one.label)
-        mean_and_spread(axes[0, 1], steps, "log_time", "log_loss", one.colour, one.label)
+        over_seeds(axes[0, 0], steps, "step", "log_loss", one.label, one.look)
+        over_seeds(axes[0, 1], steps, "log_time", "log_loss", one.label, one.look)
     step_axis(axes[0, 0])
     axes[0, 0].set_ylabel("log training loss (nats)")
     axes[0, 1].set_xlabel("log time (nats)")
-    axes[0, 0].legend()
+    legend(figure, seeds_note(series))
     return figure
 
 
@@ -35,15 +38,15 @@ def loss_by_norm(series: Sequence[Series]) -> Figure | None:
     if len(norms) < 2 or max(map(len, groups)) < 2:
         return None
     figure, axes = panels(1, len(norms), sharey=True)
+    labels = list(dict.fromkeys(one.label_without("norm.name") for one in series))
     for panel, norm, group in zip(axes[0], norms, groups, strict=True):
-        for order, one in enumerate(group):
-            label = one.label.replace(f"norm={norm}", "").strip(", ")
-            colour = PALETTE[order % len(PALETTE)]
-            mean_and_spread(panel, one.table("steps"), "step", "log_loss", colour, label)
-        panel.set_title(f"norm={norm}")
+        for one in group:
+            label = one.label_without("norm.name")
+            over_seeds(panel, one.table("steps"), "step", "log_loss", label, look(labels.index(label)))
+        title(panel, f"norm={norm}")
         panel.set_xlabel("accepted steps")
-        panel.legend()
     axes[0, 0].set_ylabel("log training loss (nats)")
+    legend(figure, seeds_note(series))
     return figure
 
 
@@ -64,14 +67,14 @@ def rates(series: Sequence[Series]) -> Figure | None:
             excess=-steps["log_loss"] - steps["log_time"],
             log_norm=np.log(steps["weight_norm"]),
         )
-        mean_and_spread(axes[0, 0], steps, "log_log_time", "excess", one.colour, one.label)
-        mean_and_spread(axes[0, 1], steps, "log_log_time", "log_norm", one.colour, one.label)
+        over_seeds(axes[0, 0], steps, "log_log_time", "excess", one.label, one.look)
+        over_seeds(axes[0, 1], steps, "log_log_time", "log_norm", one.label, one.look)
     if not deep:
         return None
     for panel, label in zip(axes[0], (r"$-\log \mathcal{L} - \log t$ (nats)", r"$\log \|w\|$"), strict=True):
         panel.set_xlabel(r"$\log \log t$")
         panel.set_ylabel(label)
-    axes[0, 0].legend()
+    legend(figure, seeds_note(series))
     return figure
 
 
@@ -79,49 +82,47 @@ def limit_cosine(series: Sequence[Series]) -> Figure | None:
     """`cos(grad L, gtilde)` against accepted steps; -1 where the gradient points along its limit direction."""
     if not any(one.table("steps")["limit_cosine"].notna().any() for one in series):
         return None
-    figure, axes = panels(1, 1)
+    figure, axes = panels(1, 1, width=4.6)
     for one in series:
-        mean_and_spread(axes[0, 0], one.table("steps"), "step", "limit_cosine", one.colour, one.label)
+        over_seeds(axes[0, 0], one.table("steps"), "step", "limit_cosine", one.label, one.look)
     step_axis(axes[0, 0])
     axes[0, 0].set_ylabel(r"$\cos(\nabla \mathcal{L}, \tilde g)$")
-    axes[0, 0].legend()
+    legend(figure, seeds_note(series))
     return figure
 
 
 def margin(series: Sequence[Series]) -> Figure | None:
-    """Normalized margin against accepted steps and against the depth of the loss."""
-    if not any((one.table("steps")["normalized_margin"] > 0).any() for one in series):
+    """Normalized margin against accepted steps and against the depth of the loss, from where the data are separated."""
+    largest = max(one.table("steps")["normalized_margin"].max() for one in series)
+    if not largest > 0:
         return None
     figure, axes = panels(1, 2, sharey=True)
     for one in series:
-        steps = one.table("steps")
-        steps = steps[steps["normalized_margin"] > 0].assign(depth=lambda rows: -rows["log_loss"])
-        mean_and_spread(axes[0, 0], steps, "step", "normalized_margin", one.colour, one.label)
-        mean_and_spread(axes[0, 1], steps, "depth", "normalized_margin", one.colour, one.label)
+        steps = one.table("steps").assign(depth=lambda rows: -rows["log_loss"])
+        over_seeds(axes[0, 0], steps, "step", "normalized_margin", one.label, one.look)
+        over_seeds(axes[0, 1], steps, "depth", "normalized_margin", one.label, one.look)
     step_axis(axes[0, 0])
+    axes[0, 0].set_ylim(-0.03 * largest, 1.05 * largest)
     axes[0, 0].set_ylabel(r"normalized margin $q/\|w\|^L$")
     axes[0, 1].set_xlabel("$-$log training loss (nats)")
-    axes[0, 0].legend()
+    legend(figure, seeds_note(series))
     return figure
 
 
 def loss_shares(series: Sequence[Series]) -> Figure | None:
-    """The loss-share vector of the first seed, one line a sample, one panel a series."""
-    shown = [one for one in series if len(one.table("samples"))]
+    """The loss-share vector of the first seed, one line a sample, one panel a series; not of a single sample."""
+    shown = [one for one in series if one.table("samples")["sample"].nunique() > 1]
     if not shown:
         return None
-    figure, axes = panels(1, len(shown), sharey=True)
-    for panel, one in zip(axes[0], shown, strict=True):
-        samples = one.of_first_seed("samples")
-        many = samples["sample"].nunique() > len(PALETTE)
-        for sample, rows in samples.groupby("sample"):
-            colour = PALETTE[int(sample) % len(PALETTE)]
-            panel.plot(
-                rows["step"], rows["loss_share"], color=colour, alpha=0.6 if many else 1, label=f"sample {sample}"
-            )
-        panel.set_title(f"{one.label}, seed {one.first_seed}")
+    figure, axes = wrapped(len(shown), sharey=True)
+    for panel, one in zip(axes, shown, strict=True):
+        table = one.of_first_seed("samples").pivot_table(index="step", columns="sample", values="loss_share")
+        many = len(table.columns) > _MOST_NAMED
+        for sample in table:
+            label = None if many else f"sample {sample}"
+            panel.plot(table.index, table[sample], **look(int(sample)), alpha=0.6 if many else 1, label=label)
+        title(panel, one.panel_title)
         step_axis(panel)
-        if not many:
-            panel.legend()
-    axes[0, 0].set_ylabel(r"loss share $\ell_i / \|\ell\|_2$")
+    label_rows(axes, r"loss share $\ell_i / \|\ell\|_2$")
+    legend(figure)
     return figure

@@ -10,20 +10,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from wnexp.figures.series import PALETTE, Series, panels
+from wnexp.figures.series import Series
+from wnexp.figures.style import PALETTE, label_rows, legend, panels, title, wrapped
 
 
 def boundary(series: Sequence[Series]) -> Figure | None:
-    """Training and test points with the final decision regions of the first seed, one panel a series."""
-    shown = [(one, table) for one in series if len(table := one.table("plane"))]
+    """Training and test points of several classes with the final decision regions of the first seed, by series."""
+    shown = [(one, table) for one in series if (table := one.table("plane"))["label"].nunique() > 1]
     if not shown:
         return None
-    figure, axes = panels(1, len(shown), height=3.2, sharex=True, sharey=True)
-    for panel, (one, table) in zip(axes[0], shown, strict=True):
+    figure, axes = wrapped(len(shown), height=3.2, sharey=True)
+    for panel, (one, table) in zip(axes, shown, strict=True):
         grid = table[table["part"] == "grid"]
         surface = grid.pivot_table(index="y", columns="x", values="output")
         labels = sorted(table["label"].dropna().unique())
-        levels = [-np.inf, 0, np.inf] if labels[0] < 0 or len(labels) == 1 else np.arange(len(labels) + 1) - 0.5
+        levels = [-np.inf, 0, np.inf] if labels[0] < 0 else np.arange(len(labels) + 1) - 0.5
         values = np.clip(surface.to_numpy(), -1e300, 1e300)
         colours = [PALETTE[index % len(PALETTE)] for index in range(len(levels) - 1)]
         if len(levels) == 3:
@@ -45,11 +46,11 @@ def boundary(series: Sequence[Series]) -> Figure | None:
                     linewidths=0.7,
                     label=f"{part}, label {label:+g}" if len(points) else None,
                 )
-        panel.set_title(f"{one.label}, seed {one.first_seed}")
+        title(panel, one.panel_title)
         panel.set_xlabel("first input")
         panel.set_aspect("equal")
-    axes[0, 0].set_ylabel("second input")
-    axes[0, 0].legend(fontsize=7, loc="upper left", frameon=True, framealpha=0.8)
+    label_rows(axes, "second input")
+    legend(figure)
     return figure
 
 
@@ -70,9 +71,9 @@ def paths(series: Sequence[Series]) -> Figure | None:
         weights = neurons.assign(weight=neurons["weight_norm"] * neurons["direction"].str[0])
         for order, (_, rows) in enumerate(weights.groupby("seed")):
             path: pd.DataFrame = rows.pivot_table(index="step", columns="neuron", values="weight")
-            panel.plot(path[0], path[1], color=one.colour, label=one.label if order == 0 else None)
+            panel.plot(path[0], path[1], label=one.label if order == 0 else None, **one.look)
             panel.plot(path[0].iloc[0], path[1].iloc[0], "o", color="0.3", markersize=4)
     panel.set_xlabel("$w_1$")
     panel.set_ylabel("$w_2$")
-    panel.legend()
+    legend(figure)
     return figure

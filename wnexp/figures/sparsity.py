@@ -6,29 +6,32 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wnexp.figures.series import PALETTE, Series, mean_and_spread, panels
+from wnexp.figures.neurons import spread_layers
+from wnexp.figures.seeds import deviation, over_seeds, seeds_note
+from wnexp.figures.series import Series
+from wnexp.figures.style import MOST_COLUMNS, label_rows, legend, look, panels, title, wrapped
 
-_MOST_LAYERS = 4
 _MOST_LEVELS = 4
 
 
-def _wide_layers(series: Sequence[Series]) -> list[int]:
-    """The first trained layers that have more than two neurons in some series."""
-    layers = pd.concat([one.table("neurons").groupby("layer")["neuron"].max() for one in series])
-    return sorted(set(layers[layers >= 2].index))[:_MOST_LAYERS]
+def _wide_layers(series: Sequence[Series]) -> tuple[list[int], str]:
+    """Some trained layers that have more than two neurons in some series, and a note where there are more."""
+    largest = pd.concat([one.table("neurons").groupby("layer")["neuron"].max() for one in series])
+    layers = sorted(set(largest[largest >= 2].index.tolist()))
+    shown = spread_layers(layers)
+    return shown, f"{len(shown)} of {len(layers)} layers shown" if len(shown) < len(layers) else ""
 
 
 def effective_neurons(series: Sequence[Series]) -> Figure | None:
     """Effective number of neurons `(sum n_u)^2 / sum n_u^2`, `n_u = ||w_u||`, against the depth of the loss."""
-    layers = _wide_layers(series)
+    layers, part = _wide_layers(series)
     if not layers:
         return None
-    figure, axes = panels(1, len(layers))
+    figure, axes = panels(1, len(layers), width=4.6 if len(layers) == 1 else 3.4)
     for panel, layer in zip(axes[0], layers, strict=True):
         for one in series:
             neurons = one.table("neurons")
@@ -38,37 +41,37 @@ def effective_neurons(series: Sequence[Series]) -> Figure | None:
             sums["effective"] = sums["weight_norm"] ** 2 / sums["square"]
             sums = sums.merge(one.table("steps")[["seed", "step", "log_loss"]], on=["seed", "step"])
             sums["depth"] = -sums["log_loss"]
-            mean_and_spread(panel, sums, "depth", "effective", one.colour, one.label)
+            over_seeds(panel, sums, "depth", "effective", one.label, one.look)
         panel.set_ylim(bottom=0)
         panel.set_title(f"layer {layer}")
         panel.set_xlabel("$-$log training loss (nats)")
     axes[0, 0].set_ylabel(r"$(\sum_u \|w_u\|)^2 / \sum_u \|w_u\|^2$")
-    axes[0, 0].legend()
+    legend(figure, "\n".join(filter(None, (part, seeds_note(series)))))
     return figure
 
 
 def _levels(series: Sequence[Series]) -> list[float]:
-    """The snapshots' log losses as far as reached; without any a third, two thirds and the whole of the way down."""
-    last = [float(one.table("steps").groupby("seed")["log_loss"].min().max()) for one in series]
-    asked = {float(level) for one in series for level in one.config["snapshots"] or [] if level >= min(last)}
-    return sorted(asked, reverse=True)[-_MOST_LEVELS:] or [max(last) * share for share in (1 / 3, 2 / 3, 1)]
+    """The levels of the series of which half the seeds got deepest; none if the loss did not fall."""
+    reached = [float(one.table("steps").groupby("seed")["log_loss"].min().median()) for one in series]
+    deepest = min(range(len(series)), key=lambda index: reached[index])
+    return series[deepest].levels(reached[deepest], _MOST_LEVELS)
 
 
 def norm_distribution(series: Sequence[Series]) -> Figure | None:
     """Sorted neuron norms over the largest of the layer, where a seed first is below each level; rows are layers."""
-    layers, levels = _wide_layers(series), _levels(series)
-    if not layers or not np.isfinite(levels).all():
+    (layers, part), levels = _wide_layers(series), _levels(series)
+    if not layers or not levels:
         return None
     figure, axes = panels(len(layers), len(levels), height=2.5, sharex=True, sharey=True)
     for row, layer in zip(axes, layers, strict=True):
         for panel, level in zip(row, levels, strict=True):
             for one in series:
                 _sorted_norms(panel, one, layer, level)
-            panel.set_title(f"layer {layer}, log loss {level:.4g}")
+            title(panel, f"layer {layer}, log loss {level:.4g}")
         row[0].set_ylabel(r"$\|w_u\|$ / largest of the layer")
     for panel in axes[-1]:
         panel.set_xlabel("neurons, largest first (%)")
-    next((panel for panel in axes.flat if panel.lines), axes[0, 0]).legend()
+    legend(figure, "\n".join(filter(None, (part, seeds_note(series)))))
     return figure
 
 
@@ -80,7 +83,7 @@ def _sorted_norms(panel: Axes, one: Series, layer: int, level: float) -> None:
     rank = rows.groupby("seed").cumcount()
     count = rows.groupby("seed")["neuron"].transform("size")
     rows = rows.assign(percent=100 * (rank + 0.5) / count)
-    mean_and_spread(panel, rows, "percent", "norm_ratio", one.colour, one.label)
+    over_seeds(panel, rows, "percent", "norm_ratio", one.label, one.look)
 
 
 def _accuracy(table: pd.DataFrame) -> tuple[str, str]:
@@ -96,39 +99,44 @@ def pruning(series: Sequence[Series]) -> Figure | None:
         return None
     column, label = _accuracy(shown[0][1])
     levels = sorted({level for _, table in shown for level in table["log_loss"]}, reverse=True)
-    figure, axes = panels(1, len(levels), sharey=True)
-    for panel, level in zip(axes[0], levels, strict=True):
+    figure, axes = wrapped(len(levels), sharey=True)
+    for panel, level in zip(axes, levels, strict=True):
         for one, table in shown:
             table = table[table["log_loss"] == level]
             best = table.groupby(["seed", "percent"])[column].max().reset_index()
-            mean_and_spread(panel, best, "percent", column, one.colour, one.label)
+            over_seeds(panel, best, "percent", column, one.label, one.look, deviation)
         panel.set_title(f"log loss {level:g}")
         panel.set_xlabel("hidden neurons removed (%)")
-    axes[0, 0].set_ylabel(f"best {label}")
-    axes[0, 0].legend(loc="lower left")
+    label_rows(axes, f"best {label}")
+    legend(figure, seeds_note(series, deviation))
     return figure
 
 
 def pruning_scores(series: Sequence[Series]) -> Figure | None:
-    """Accuracy by each score by itself, mean over seeds: one row a series, one panel a log loss."""
+    """Accuracy by each score by itself, mean over seeds: one row a series, one panel a log loss.
+
+    More than `MOST_COLUMNS` series have one panel each, the deepest level.
+    """
     shown = [(one, table) for one in series if len(table := one.table("pruning"))]
     if not shown:
         return None
     column, label = _accuracy(shown[0][1])
-    levels = sorted({level for _, table in shown for level in table["log_loss"]}, reverse=True)
     names = list(dict.fromkeys(score for _, table in shown for score in table["score"]))
-    figure, axes = panels(len(shown), len(levels), height=2.5, sharex=True, sharey=True)
-    for row, (one, table) in zip(axes, shown, strict=True):
-        for panel, level in zip(row, levels, strict=True):
-            at_level = table[table["log_loss"] == level]
-            for order, score in enumerate(names):
-                rows = at_level[at_level["score"] == score]
-                if len(rows):
-                    colour = PALETTE[order % len(PALETTE)]
-                    mean_and_spread(panel, rows, "percent", column, colour, score.replace("_", " "), lines=False)
-            panel.set_title(f"{one.label}, log loss {level:g}")
-        row[0].set_ylabel(label)
-        row[-1].legend(fontsize=7, loc="lower left")
-    for panel in axes[-1]:
+    places = []
+    for one, table in shown:
+        levels = sorted(table["log_loss"].unique(), reverse=True)
+        places += [(one, table, level) for level in levels[-1 if len(shown) > MOST_COLUMNS else 0 :]]
+    columns = max(sum(1 for other, _, _ in places if other is one) for one, _ in shown)
+    figure, axes = wrapped(len(places), columns=columns if columns > 1 else MOST_COLUMNS, height=2.5, sharey=True)
+    for panel, (one, table, level) in zip(axes, places, strict=True):
+        at_level = table[table["log_loss"] == level]
+        for order, score in enumerate(names):
+            rows = at_level[at_level["score"] == score]
+            if len(rows):
+                name = score.replace("_", " ")
+                over_seeds(panel, rows, "percent", column, name, look(order), deviation, lines=False)
+        title(panel, f"{one.label}, log loss {level:g}")
         panel.set_xlabel("hidden neurons removed (%)")
+    label_rows(axes, label)
+    legend(figure, seeds_note([one for one, _ in shown], deviation))
     return figure

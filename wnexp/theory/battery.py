@@ -19,13 +19,13 @@ _TWO_LAYERS = ("data=gaussian", "data.inputs=2", "data.train_per_class=8", "mode
 _NETWORKS = {f"linear{depth}": (*_LINEAR, f"model.depth={depth}") for depth in (1, 2, 3, 4)} | {
     name: (*_TWO_LAYERS, f"model.activation={name}") for name in ("relu", "relu_squared")
 }
-_BOTH_LOSSES = ("linear2", "linear3", "relu", "relu_squared")
+_BOTH_LOSSES = ("linear2", "relu", "relu_squared")
 _STANDING, _DEEP = -10_000, -1_000_000
 
 
 def jobs(deep: bool = False) -> dict[str, tuple[str, ...]]:
     """Name -> overrides of every run: flow of linear nets of depth 1 to 4 and of two-layer nets, the latter and
-    depth 2 and 3 under both losses; in the parameters (scale, v) for C1; XOR; discrete descent on lin-sep."""
+    depth 2 under both losses; in the parameters (scale, v) for C1; XOR; discrete descent on lin-sep."""
     target = _DEEP if deep else _STANDING
     flow = (*_FLOW, f"stop.log_loss={target}")
     found = {}

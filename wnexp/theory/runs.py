@@ -109,10 +109,11 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The network and the loss, short."""
-        model, loss = self.config.model, self.config.loss.name
+        """Data, network, loss and optimizer, short."""
+        model, config = self.config.model, self.config
         kind = f"linear depth {len(self.network.layers)}" if model.activation == "linear" else model.activation
-        return f"{self.config.data.name}, {kind}, {loss}, {self.config.optimizer.name}"
+        data = "" if config.data.name == "gaussian" else f"{config.data.name}, "
+        return f"{data}{kind}, {config.loss.name}, {config.optimizer.name}"
 
     @cached_property
     def reached(self) -> list[Lane]:

@@ -44,7 +44,11 @@ def test_typed_fills_defaults_and_is_frozen():
         ({"model.bias": "all"}, ["model.bias=all", "none, first"]),
         ({"data.train_per_class": -3}, ["data.train_per_class=-3"]),
         ({"record.every": 0}, ["record.every=0"]),
-        ({"snapshots": "[nan]"}, ["snapshots"]),
+        ({"snapshots": "[-1,nan]"}, ["snapshots=[-1.0, nan] is not finite"]),
+        ({"stop.log_loss": "-inf"}, ["stop.log_loss=-inf is not finite"]),
+        ({"optimizer.step_size_cap": "inf"}, ["optimizer.step_size_cap=inf is not finite"]),
+        ({"model.fixed_output": "[1,nan]"}, ["model.fixed_output", "not finite"]),
+        ({"model.starts": "[[1,2],[3,.inf]]"}, ["model.starts", "not finite"]),
     ],
 )
 def test_messages_name_the_key_what_came_and_what_is_allowed(change, parts):

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from wnexp import records, session
+from wnexp import recording, session
+from wnexp.tables import TABLES
 
 QUICK = ("stop.log_loss=-40", "norm=ewn")
 RUN = "outputs/lin_sep/norm=ewn,stop.log_loss=-40"
@@ -42,7 +43,7 @@ def test_run_directory_holds_the_contract(inside, tmp_path):
     assert {"steps", "attempts", "wall_seconds", "compile_seconds", "versions", "git_commit"} <= described.keys()
 
     steps = pd.read_parquet(folder / "steps.parquet")
-    assert steps.columns.tolist() == list(records.TABLES["steps"])
+    assert steps.columns.tolist() == list(TABLES["steps"])
     first = steps[steps["seed"] == 0]
     assert first["step"].iloc[0] == 0 and {0, 5, 10}.issubset(first["step"])
     assert first[["log_time", "decay_rate"]].iloc[0].isna().all()
@@ -94,8 +95,8 @@ def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, o
     if optimizer == "sgd":
         arguments.append("optimizer.batch_size=3")
     assert inside(*arguments, "outputs=whole")[0] == 0
-    monkeypatch.setattr(records, "_SECONDS_BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(records, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
     whole = session.Session.chunk
     calls = []
 

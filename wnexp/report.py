@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wnexp.config import UserError
-from wnexp.records import Records, find_runs, is_alive, read_status
+from wnexp.recording import Records
+from wnexp.records import find_runs, is_alive, read_status
 
 _MOST_PERCENTS = 10
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")

@@ -23,6 +23,7 @@ from wnexp import data as datasets
 from wnexp import records
 from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
+from wnexp.recording import Records
 from wnexp.report import Progress, report_run, shown
 from wnexp.tables import plane_table
 
@@ -78,7 +79,7 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
 
     session = prepare(config, dataset)
     status = _first_status(config, session.platform, stored)
-    record = records.Records(directory, status)
+    record = Records(directory, status)
     compile_began = time.monotonic()
     leaves = record.restore() if stored is not None else None
     if leaves is not None:
@@ -136,7 +137,7 @@ def _check_target(config: Config, session) -> None:
         )
 
 
-def _save_failure(record: records.Records, reason: str) -> None:
+def _save_failure(record: Records, reason: str) -> None:
     record.status |= {"status": "failed", "error": reason}
     with suppress(OSError):
         record.save()
@@ -178,7 +179,7 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(config: Config, session, record: records.Records, began: float) -> None:
+def _train(config: Config, session, record: Records, began: float) -> None:
     status, attempts = record.status, session.first_attempts
     with Progress(config.stop.log_loss) as show:
         while session.running():
@@ -198,7 +199,7 @@ def _train(config: Config, session, record: records.Records, began: float) -> No
     record.finish(session.limit_directions(), session.seeds, _plane(session))
 
 
-def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
+def _append(record: Records, session, chunk: tuple[Any, int]) -> None:
     rows, filled = chunk
     record.append(rows, filled, session.seeds)
     if not filled:
@@ -209,7 +210,7 @@ def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
         _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes)
 
 
-def _save_snapshots(record: records.Records, session, name: str, lanes) -> None:
+def _save_snapshots(record: Records, session, name: str, lanes) -> None:
     if len(lanes):
         weights = session.weights()
     for lane in lanes:

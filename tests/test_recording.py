@@ -1,6 +1,7 @@
 """The records of a run that is going on: schemas, nulls, checkpoints, a full disk."""
 
 import errno
+import json
 import os
 
 import numpy as np
@@ -111,3 +112,21 @@ def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         record.save([np.arange(4)])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monkeypatch):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save()
+    scratch, real = tmp_path / ".gradients.parquet", os.fsync
+
+    def full(descriptor):
+        if scratch.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    record.append(rows(), 3, SEEDS)
+    assert record.fail("the disk is full")
+    assert json.loads((tmp_path / "run.json").read_text())["error"] == "the disk is full"
+    assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 5

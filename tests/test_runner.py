@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from wnexp import recording, session
+from wnexp import recording, records, session
 from wnexp.tables import TABLES
 
 QUICK = ("stop.log_loss=-40", "norm=ewn")
@@ -152,20 +152,30 @@ def test_ctrl_c_keeps_records_readable(tmp_path):
     assert len(pd.read_parquet(folder / "steps.parquet")) >= len(while_running)
 
 
-def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch):
-    real, count = os.fsync, []
+@pytest.mark.parametrize("full", [".gradients.parquet", "neurons.parquet", "checkpoint.safetensors", "everything"])
+def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch, full):
+    """From the second save on, the file (or every file beside run.json) finds no room."""
+    real, saves = records.write_atomically, []
 
-    def full(descriptor):
-        count.append(descriptor)
-        if len(count) > 6:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor)
+    def write(path, content):
+        saves.append(path.name)
+        blocked = path.name == full or (full == "everything" and path.name != "run.json")
+        if blocked and saves.count("run.json") > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content)
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
+    for module in (records, recording):
+        monkeypatch.setattr(module, "write_atomically", write)
+    whole = session.Session.chunk
+    monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, 20)))
     code, _, err = inside("train", *QUICK)
     assert code == 1 and "No space left on device" in err and len(err.splitlines()) == 1
-    monkeypatch.setattr(os, "fsync", real)
-    assert status(tmp_path / RUN)["status"] == "running"
+    assert full == "everything" or full in err
+    assert status(tmp_path / RUN)["status"] == "failed" and "No space left" in status(tmp_path / RUN)["error"]
+    assert len(pd.read_parquet(tmp_path / RUN / "steps.parquet"))
+    full = ""
     code, out, _ = inside("train", *QUICK)
     assert code == 0 and "target_reached" in out
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,33 @@ class Records:
     def save(self, leaves: Sequence[np.ndarray] | None = None) -> None:
         """Write changed tables, then the checkpoint that counts their rows (if given), then run.json."""
         began = time.monotonic()
-        for name in sorted(self._changed):
+        # In the order of what a reader would miss most, scratch after it: a disk that fills up costs that first.
+        for name in [name for name in TABLES if name in self._changed]:
             self._write(name, self.table(name))
-        self._changed.clear()
+            self._changed.discard(name)
         if leaves is not None:
             self._save_checkpoint(leaves)
         write_json(self.directory / "run.json", self.status)
         self._last_write = time.monotonic()
         self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
+
+    def fail(self, reason: str) -> bool:
+        """Write the status `failed` and what else the disk takes. Returns whether there are records to read."""
+        self.status |= {"status": "failed", "error": reason}
+        try:
+            self.save()
+        except OSError:
+            self._save_status_alone()
+        return (self.directory / "steps.parquet").exists()
+
+    def _save_status_alone(self) -> None:
+        path = self.directory / "run.json"
+        try:
+            write_json(path, self.status)
+        except OSError:  # not even room for that: what only an unfinished run needs makes it
+            with suppress(OSError):
+                (self.directory / ".gradients.parquet").unlink(missing_ok=True)
+                write_json(path, self.status)
 
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""

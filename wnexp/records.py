@@ -22,16 +22,18 @@ from wnexp.tables import schema as schema
 
 
 def write_atomically(path: Path, write) -> None:
-    """Call `write(temporary path)`, sync, then rename it to `path`. Raises `OSError`, with `path` as it was."""
+    """Call `write(temporary path)`, sync, then rename it to `path`. Raises `OSError` of `path`, which is as it was."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write(temporary)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
         raise
 
 

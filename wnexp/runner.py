@@ -98,10 +98,10 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
         status["compile_seconds"] = time.monotonic() - compile_began
         _train(config, session, record, began)
     except KeyboardInterrupt:
-        _save_failure(record, "interrupted")
+        record.fail("interrupted")
         raise
     except BaseException as error:
-        _save_failure(record, f"{type(error).__name__}: {error}")
+        record.fail(explain(error) or f"{type(error).__name__}: {error}")
         raise
     report_run(record, session)
     return status | {"directory": str(directory)}
@@ -135,12 +135,6 @@ def _check_target(config: Config, session) -> None:
             f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
             f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
         )
-
-
-def _save_failure(record: Records, reason: str) -> None:
-    record.status |= {"status": "failed", "error": reason}
-    with suppress(OSError):
-        record.save()
 
 
 def _first_status(config: Config, device: str, stored: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """The command line: both spellings, sweeps and their launchers, and one clear line for every mistake."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from wnexp import lock
 
 QUICK = ("stop.log_loss=-20",)
 
@@ -38,6 +41,22 @@ def test_a_failing_job_leaves_the_others(inside, tmp_path):
     assert code == 1
     assert "no such file" in err and "1 of 2 jobs failed" in out and "target_reached" in out
     assert len(folders(tmp_path / "outputs")) == 1
+
+
+def test_two_sweeps_share_the_work_and_two_commands_do_not(inside, tmp_path):
+    """What another process owns is left to it: a sweep has a row that says so, a single command ends with an error."""
+    held = tmp_path / "outputs/lin_sep/seed=0,stop.log_loss=-20"
+    with lock.hold(held):
+        code, out, err = inside("train", "-m", "seed=0,1", *QUICK)
+        assert code == 0 and err == "" and "running elsewhere" in out and "1 of 2 jobs are run by another" in out
+        assert f"seed=0,stop.log_loss=-20: it is being run by process {os.getpid()}" in out and "left to it" in out
+        assert folders(tmp_path / "outputs") == ["lin_sep/seed=1,stop.log_loss=-20"]
+        code, _, err = inside("train", "seed=0", *QUICK)
+        assert code == 1 and f"is being run by process {os.getpid()}" in err and len(err.splitlines()) == 1
+        assert [path.name for path in held.iterdir()] == [lock.NAME]
+    code, out, _ = inside("train", "-m", "seed=0,1", *QUICK)
+    assert code == 0 and out.count("not run again") == 1 and len(folders(tmp_path / "outputs")) == 2
+    assert not (held / lock.NAME).exists()
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])

@@ -27,9 +27,10 @@ def test_differing_keys_are_named():
 def test_runs_and_broken_status(tmp_path):
     run = tmp_path / "x" / "run"
     run.mkdir(parents=True)
-    records.write_json(run / "run.json", {"status": "finished", "config": {"seed": 5}, "seeds": []})
+    records.write_json(run / "run.json", {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []})
     assert records.find_runs(tmp_path) == [tmp_path / "x" / "run"]
     assert records.read_status(tmp_path) is None
-    (tmp_path / "x" / "run" / "run.json").write_text("{")
-    with pytest.raises(UserError, match="overwrite=true"):
-        records.read_status(tmp_path / "x" / "run")
+    for damage in ("{", "[]", "{}", '{"status": "finished", "config": {}, "seeds": []}', "\udc80"):
+        (run / "run.json").write_text(damage, errors="surrogateescape")
+        with pytest.raises(UserError, match="overwrite=true"):
+            records.read_status(run)

@@ -7,7 +7,6 @@ costs no file that was there.
 import hashlib
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -77,9 +76,11 @@ def read_status(directory: Path) -> dict[str, Any] | None:
     path = directory / "run.json"
     try:
         status = json.loads(path.read_text())
-        if isinstance(status, dict) and {"status", "config", "seeds"} <= status.keys():
-            return status
-        raise ValueError("keys are missing")
+        if not isinstance(status, dict) or not {"status", "config", "seeds"} <= status.keys():
+            raise ValueError("keys are missing")
+        if not isinstance(status["config"], dict) or not {"seed", "norm.name"} <= status["config"].keys():
+            raise ValueError("the configuration is missing")
+        return status
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -134,20 +135,3 @@ def differing_keys(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list
     now = json.loads(json.dumps(config, default=str))
     keys = [key for key in sorted({*stored, *now}) if stored.get(key) != now.get(key)]
     return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys]
-
-
-def is_alive(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote this status still runs, as far as this machine can tell."""
-    owner = status.get("process") or {}
-    if owner.get("host") != platform.node():
-        return status["status"] == "running"
-    with suppress(OSError):  # a process number may have been given to another program since
-        if b"wnexp" not in Path(f"/proc/{owner.get('pid')}/cmdline").read_bytes():
-            return False
-    try:
-        os.kill(int(owner["pid"]), 0)
-    except (ProcessLookupError, KeyError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -6,11 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wnexp import lock
 from wnexp.config import UserError
 from wnexp.recording import Records
-from wnexp.records import find_runs, is_alive, read_status
+from wnexp.records import find_runs, read_status
 
 _MOST_PERCENTS = 10
+ELSEWHERE = "running elsewhere"
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
@@ -126,13 +128,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def report_sweep(summaries: Sequence[dict[str, Any]]) -> None:
-    """The closing table of a sweep, one line a job."""
+    """The closing table of a sweep, one line a job, and below it why jobs failed."""
     print()
     print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
     failed = [summary for summary in summaries if summary["status"] == "failed"]
+    elsewhere = sum(summary["status"] == ELSEWHERE for summary in summaries)
     parents = sorted({str(Path(shown(Path(summary["directory"]))).parent) for summary in summaries})
     if failed:
-        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again")
+        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again:")
+    for summary in failed:
+        print(f"  {shown(Path(summary['directory']))}: {summary['error']}")
+    if elsewhere:
+        print(f"{elsewhere} of {len(summaries)} jobs are run by another command; the same command shows their end")
     print(f"next: wnexp plot {' '.join(parents)}")
 
 
@@ -149,14 +156,17 @@ def print_runs(root: Path) -> None:
             summaries.append({"directory": str(run), "status": "unreadable run.json"})
             print(f"wnexp: {error}", file=sys.stderr)
     print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
+    for summary in summaries:
+        if summary.get("error"):
+            print(f"  {shown(Path(summary['directory']))}: {summary['error']}")
 
 
 def _run_row(summary: dict[str, Any]) -> list[Any]:
     figures = summary.get("seeds") or []
     outcomes = ", ".join(sorted({entry["outcome"] for entry in figures})) or "-"
     worst = max((entry["log_loss"] for entry in figures if entry["log_loss"] is not None), default=None)
-    state = summary["status"] + (f" ({summary['error']})" if summary.get("error") else "")
-    if state == "running" and not is_alive(summary):
+    state = summary["status"]
+    if state == "running" and not lock.is_held(Path(summary["directory"])):
         state = "stopped"  # killed; the same command resumes it
     return [
         shown(Path(summary["directory"])),

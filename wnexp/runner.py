@@ -4,7 +4,6 @@ Hydra calls `job` for every job of a command. Data set -> program -> chunks -> r
 terminal and silence elsewhere.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -20,11 +19,11 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from wnexp import data as datasets
-from wnexp import records
+from wnexp import lock, records
 from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
 from wnexp.recording import Records
-from wnexp.report import Progress, report_run, shown
+from wnexp.report import ELSEWHERE, Progress, report_run, shown
 from wnexp.tables import plane_table
 
 Summary = dict[str, Any]
@@ -41,6 +40,11 @@ def job(composed: DictConfig) -> Summary:
     directory = Path(hydra.runtime.output_dir)
     try:
         return run(typed(composed), directory, lambda: _save_hydra(directory, composed, hydra))
+    except lock.BusyError as error:
+        if hydra.mode == RunMode.MULTIRUN:  # another sweep over this folder has the job: share the work
+            print(f"{shown(directory)}: {error}; left to it")
+            return {"directory": str(directory), "status": ELSEWHERE}
+        message = explain(error)
     except (UserError, OSError, MemoryError) as error:
         message = explain(error)
     except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
@@ -66,8 +70,14 @@ def _save_hydra(directory: Path, composed: DictConfig, hydra) -> None:
 def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda: None) -> Summary:
     """Train what `config` says into `directory`, or resume it, or say that it is finished. Returns `run.json`.
 
-    Raises `UserError` for what the user can mend and `OSError` when the directory cannot be written.
+    Raises `UserError` for what the user can mend, `BusyError` while another process runs there, and `OSError` when the
+    directory cannot be written.
     """
+    with lock.hold(directory):
+        return _run(config, directory, save_hydra)
+
+
+def _run(config: Config, directory: Path, save_hydra: Callable[[], None]) -> Summary:
     began = time.monotonic()
     stored = _stored_run(config, directory)
     if stored is not None and stored["status"] == "finished":
@@ -87,7 +97,6 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
     else:
         session.start()
         _check_target(config, session)
-        directory.mkdir(parents=True, exist_ok=True)
         record.clear()
     try:
         save_hydra()
@@ -108,16 +117,13 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
 
 
 def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
-    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's or is going on."""
+    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's."""
     try:
         stored = records.read_status(directory)
     except UserError:
         if not config.overwrite:
             raise
         return None
-    going_on = stored is not None and stored["status"] == "running" and records.is_alive(stored)
-    if stored is not None and going_on and stored["process"] != _process():
-        raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
     if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
         return None
     differing = records.differing_keys(stored["config"], records.identity(config))
@@ -152,14 +158,9 @@ def _first_status(config: Config, device: str, stored: dict[str, Any] | None) ->
         "precision": config.precision,
         "git_commit": _git_commit(),
         "command": " ".join(sys.argv),
-        "process": _process(),
         "config": records.identity(config),
         "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
     }
-
-
-def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
 
 
 def _git_commit() -> str | None:

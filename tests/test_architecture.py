@@ -27,14 +27,15 @@ ALLOWED = {
     "tables": set(),
     "records": {"config", "tables"},
     "lock": {"config"},
+    "stopping": set(),
     "recording": {"config", "records", "tables"},
     "build": {"config", "data", "network", "weightnorm", "losses", "optimizers", "flow", "train", "records"},
     "session": {"config", "data", "build", "network", "optimizers", "train"},
     "prune": {"config", "data", "build", "network", "losses", "records", "session", "tables"},
     "report": {"config", "lock", "records", "recording"},
-    "runner": {"config", "errors", "data", "lock", "records", "recording", "session", "report", "tables"},
+    "runner": {"config", "errors", "data", "lock", "records", "recording", "session", "report", "stopping", "tables"},
     "figures": {"config", "records", "figures", "tables"},
-    "cli": {"config", "errors", "records", "runner", "prune", "report", "figures", "__init__"},
+    "cli": {"config", "errors", "records", "runner", "prune", "report", "stopping", "figures", "__init__"},
 }
 
 

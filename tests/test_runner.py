@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from wnexp import recording, records, session
+from wnexp import data as datasets
+from wnexp import lock, recording, records, session
 from wnexp.tables import TABLES
 
 QUICK = ("stop.log_loss=-40", "norm=ewn")
@@ -130,7 +131,10 @@ def test_the_same_command_twice_gives_the_same_bytes(inside, tmp_path):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
-def test_ctrl_c_keeps_records_readable(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_keeps_records_and_a_checkpoint(tmp_path, number, code, name):
     words = ["train", "norm=none", "stop.log_loss=-1e9", "stop.max_steps=1000000000", "outputs=o"]
     process = subprocess.Popen(
         [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -144,12 +148,34 @@ def test_ctrl_c_keeps_records_readable(tmp_path):
     second = subprocess.run(
         [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert second.returncode == 1 and f"is being run by process {process.pid}" in second.stderr
-    process.send_signal(signal.SIGINT)
+    assert second.returncode == 1 and f"is being run by process {process.pid} on " in second.stderr
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
-    assert status(folder)["status"] == "failed" and status(folder)["error"] == "interrupted"
+    assert process.returncode == code
+    assert err == f"wnexp: {name}; the records so far are kept, the same command resumes\n"
+    assert status(folder)["status"] == "failed" and status(folder)["error"] == name
     assert len(pd.read_parquet(folder / "steps.parquet")) >= len(while_running)
+    assert (folder / "checkpoint.safetensors").exists() and not (folder / lock.NAME).exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_anything_is_saved_promises_nothing(inside, tmp_path, monkeypatch, number, code):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(datasets, "load", lambda config: os.kill(os.getpid(), number))
+    got, _, err = inside("train", *QUICK)
+    assert got == code and err in ("wnexp: interrupted\n", "wnexp: terminated\n")
+    assert signal.getsignal(number) is before and not list(tmp_path.rglob("run.json"))
+
+
+def test_a_second_signal_does_not_wait(inside, monkeypatch):
+    def twice(self, attempts):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the second one has raised")
+
+    monkeypatch.setattr(session.Session, "chunk", twice)
+    code, _, err = inside("train", *QUICK)
+    assert code == 143 and "starts again" in err and "kept" not in err
 
 
 @pytest.mark.parametrize("full", [".gradients.parquet", "neurons.parquet", "checkpoint.safetensors", "everything"])

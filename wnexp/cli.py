@@ -45,11 +45,10 @@ usage: wnexp runs [PATH]
 
 List the runs at or below PATH (default: outputs) with their status and last figures.
 """
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 for an error or a failed job, 2 for usage, 130 after Ctrl-C."""
+    """Run a command. Exit codes: 0, 1 (an error, a failed job), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -65,11 +64,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if usage and ("-h" in words or "--help" in words):
         print(usage, end="")
         return 0
+    from wnexp import stopping
+
     try:
-        return command(words[1:])
-    except KeyboardInterrupt:
-        print("wnexp: interrupted; the records so far are kept, the same command resumes", file=sys.stderr)
-        return INTERRUPTED
+        with stopping.raising():
+            return command(words[1:])
+    except KeyboardInterrupt as stop:
+        print(f"wnexp: interrupted{_outlook(stop)}", file=sys.stderr)
+        return stopping.INTERRUPTED
+    except stopping.Terminated as stop:
+        print(f"wnexp: terminated{_outlook(stop)}", file=sys.stderr)
+        return stopping.TERMINATED
     except SystemExit as exit:  # Hydra leaves this way after --help and for options it does not know
         return exit.code if isinstance(exit.code, int) else 0
     except BrokenPipeError:
@@ -77,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _explained(error)
+
+
+def _outlook(stop: BaseException) -> str:
+    return f"; {stop}" if str(stop) else ""
 
 
 def _usage(message: str) -> int:

@@ -73,13 +73,13 @@ class Records:
         self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
 
     def fail(self, reason: str) -> bool:
-        """Write the status `failed` and what else the disk takes. Returns whether there are records to read."""
+        """Write the status `failed` and what else the disk takes. Returns whether the run can be resumed."""
         self.status |= {"status": "failed", "error": reason}
         try:
             self.save()
         except OSError:
             self._save_status_alone()
-        return (self.directory / "steps.parquet").exists()
+        return (self.directory / "checkpoint.safetensors").exists()
 
     def _save_status_alone(self) -> None:
         path = self.directory / "run.json"

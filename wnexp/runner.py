@@ -19,7 +19,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from wnexp import data as datasets
-from wnexp import lock, records
+from wnexp import lock, records, stopping
 from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
 from wnexp.recording import Records
@@ -27,6 +27,8 @@ from wnexp.report import ELSEWHERE, Progress, report_run, shown
 from wnexp.tables import plane_table
 
 Summary = dict[str, Any]
+_RESUMES = "the records so far are kept, the same command resumes"
+_STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
 _GRID_POINTS = 81
 
@@ -98,21 +100,24 @@ def _run(config: Config, directory: Path, save_hydra: Callable[[], None]) -> Sum
         session.start()
         _check_target(config, session)
         record.clear()
-    try:
-        save_hydra()
-        record.save()
-        if leaves is None:
-            _save_snapshots(record, session, "initial", range(len(session.seeds)))
-        _append(record, session, session.chunk(0))
-        status["compile_seconds"] = time.monotonic() - compile_began
-        _train(config, session, record, began)
-    except KeyboardInterrupt:
-        record.fail("interrupted")
-        raise
-    except BaseException as error:
-        record.fail(explain(error) or f"{type(error).__name__}: {error}")
-        raise
+    with stopping.deferred() as stop:
+        try:
+            save_hydra()
+            record.save()
+            if leaves is None:
+                _save_snapshots(record, session, "initial", range(len(session.seeds)))
+            _append(record, session, session.chunk(0))
+            status["compile_seconds"] = time.monotonic() - compile_began
+            _train(config, session, record, began, stop)
+        except (KeyboardInterrupt, stopping.Terminated) as signal:
+            resumable = record.fail("interrupted" if isinstance(signal, KeyboardInterrupt) else "terminated")
+            signal.args = (_RESUMES if resumable else _STARTS_AGAIN,)
+            raise
+        except BaseException as error:
+            record.fail(explain(error) or f"{type(error).__name__}: {error}")
+            raise
     report_run(record, session)
+    stop.check(f"{shown(directory)} had just finished")
     return status | {"directory": str(directory)}
 
 
@@ -174,7 +179,7 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(config: Config, session, record: Records, began: float) -> None:
+def _train(config: Config, session, record: Records, began: float, stop: stopping.Stop) -> None:
     status, attempts = record.status, session.first_attempts
     with Progress(config.stop.log_loss) as show:
         while session.running():
@@ -186,8 +191,9 @@ def _train(config: Config, session, record: Records, began: float) -> None:
             show(record, session)
             attempts = max(1, int(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0)))
             _update(status, session, began)
-            if record.due():
+            if record.due() or stop.asked:
                 record.save(session.leaves())
+            stop.check()
     _save_snapshots(record, session, "final", range(len(session.seeds)))
     _update(status, session, began)
     status["status"] = "finished"

@@ -35,6 +35,12 @@ def test_a_sweep_names_its_jobs_and_skips_what_is_finished(inside, tmp_path):
     assert set(first) < set(folders(tmp_path / "outputs"))
 
 
+def test_a_sweep_and_its_single_jobs_have_the_same_names(inside, tmp_path):
+    assert inside("train", "-m", "optimizer.step_size=1e-3,1e-2", "stop.max_steps=3")[0] == 0
+    code, out, _ = inside("train", "optimizer.step_size=1e-3", "stop.max_steps=3")
+    assert code == 0 and "not run again" in out and len(folders(tmp_path / "outputs")) == 2
+
+
 def test_a_failing_job_leaves_the_others(inside, tmp_path):
     np.savez(tmp_path / "good.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
     code, out, err = inside("train", "-m", "data=file", "data.path=none.npz,good.npz", "model.widths=[]", *QUICK)
@@ -87,7 +93,7 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model.widths=[-8]"], ["model.widths", "at least 1"]),
         (["model.widths=8.5"], ["model.widths"]),
         (["data.train_per_class=-1"], ["data.train_per_class=-1"]),
-        (["model.activation=tanh"], ["tanh", "linear, relu, relu_squared"]),
+        (["model.activation=tanh"], ["tanh", "linear, relu, "]),
         (["model.fixed_output=[1,2]"], ["model.fixed_output", "one weight for each"]),
         (["model.init=zeros"], ["zeros", "uniform, normal"]),
         (["stop.log_loss=5"], ["stop.log_loss=5", "already met"]),
@@ -106,6 +112,9 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model.widths=[1000000000000]"], ["model.widths", "2^31"]),
         (["stop.max_steps=99999999999999999999"], ["stop.max_steps"]),
         (["seed=4294967295", "seeds=2"], ["below 2^32"]),
+        (["outputs="], ["outputs=", "no folder"]),
+        (["outputs=null"], ["outputs=null", "no folder"]),
+        (["-m", "outputs=''", "seed=1,2"], ["outputs=", "no folder"]),
     ],
 )
 def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):
@@ -113,7 +122,7 @@ def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):
     assert code == 1 and "Traceback" not in err
     assert all(part in err for part in parts), err
     assert err.startswith("wnexp: error") and len(err.strip().splitlines()) <= 2
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing is left behind"
 
 
 def test_bad_input_needs_no_cleaning_up(inside):

@@ -1,18 +1,18 @@
-"""The configuration: a typed schema for what Hydra composed, its validation, and the name of the run directory."""
+"""The configuration: a typed schema for what Hydra composed, and its validation."""
 
 import dataclasses
-import hashlib
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from wnexp.naming import run_directory
 
 Row = TypeVar("Row")
 
@@ -260,23 +260,6 @@ def from_flat(flat: Mapping[str, Any]) -> Config:
     return typed(OmegaConf.create(nested))
 
 
-def run_directory(choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
-    """`<experiment or data name>/<overrides, readable>`: the same command, however ordered, gives the same name.
-
-    Adding an override to a command renames no other run. Characters that a file name cannot hold are replaced and a
-    digest of the exact text appended.
-    """
-    experiment = choices.get("experiment")
-    parent = str(experiment or choices["data"])
-    silent = {"overwrite", "outputs", "experiment"} | (set() if experiment else {"data"})
-    kept = sorted(text for text in overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in silent)
-    exact = ",".join(text.lstrip("+") for text in kept)
-    name = re.sub(r"[^\w.,=+\-\[\]{}:()~]", "_", exact)[:160]
-    if name != exact:
-        name += "-" + hashlib.sha256(exact.encode()).hexdigest()[:8]
-    return f"{parent}/{name or 'default'}"
-
-
 def _by(key: str, table: Mapping[str, Any]) -> Any:
     """`${by:${norm.name},{none: 15, swn: 15, ewn: 5}}`: the value for the key; for defaults that depend on a choice."""
     if key not in table:
@@ -284,5 +267,13 @@ def _by(key: str, table: Mapping[str, Any]) -> Any:
     return table[key]
 
 
+def _outputs_folder(outputs: Any) -> str:
+    """The folder of all runs, looked at before Hydra makes a directory in it."""
+    if outputs is None or isinstance(outputs, (ListConfig, DictConfig)) or not str(outputs).strip():
+        raise UserError(f"outputs={'null' if outputs is None else outputs} is no folder; allowed: a path")
+    return str(outputs)
+
+
 OmegaConf.register_new_resolver("by", _by, replace=True)
+OmegaConf.register_new_resolver("outputs_folder", _outputs_folder, replace=True)
 OmegaConf.register_new_resolver("run_directory", run_directory, replace=True)

@@ -13,6 +13,8 @@ def explain(error: BaseException) -> str | None:
     """The message for a user's mistake, or None for an error that is no such thing."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error.__cause__, UserError):  # raised while Hydra or OmegaConf called us
+        return str(error.__cause__)
     if isinstance(error, YAMLError):
         return " ".join(str(error).split())
     if isinstance(error, (HydraException, OmegaConfBaseException)):

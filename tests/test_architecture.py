@@ -19,6 +19,7 @@ ALLOWED = {
     "measures": {"losses", "weightnorm"},
     "naming": set(),
     "config": {"naming"},
+    "overrides": {"config"},
     "errors": {"config"},
     "data": {"config", "images"},
     "images": {"config"},
@@ -36,7 +37,7 @@ ALLOWED = {
     "report": {"config", "lock", "records", "recording"},
     "runner": {"config", "errors", "data", "lock", "records", "recording", "session", "report", "stopping", "tables"},
     "figures": {"config", "records", "figures", "tables"},
-    "cli": {"config", "errors", "records", "runner", "prune", "report", "stopping", "figures", "__init__"},
+    "cli": {"config", "errors", "overrides", "records", "runner", "prune", "report", "stopping", "figures", "__init__"},
 }
 
 

@@ -41,6 +41,12 @@ def test_a_sweep_and_its_single_jobs_have_the_same_names(inside, tmp_path):
     assert code == 0 and "not run again" in out and len(folders(tmp_path / "outputs")) == 2
 
 
+def test_whole_numbers_in_exponent_notation(inside, tmp_path):
+    code, out, _ = inside("train", "-m", "stop.max_steps=1e1,2e1", "model.widths=[4.0]")
+    assert code == 0 and out.count("max_steps") > 2
+    assert folders(tmp_path / "outputs") == [f"lin_sep/model.widths=[4],stop.max_steps={n}" for n in (10, 20)]
+
+
 def test_a_failing_job_leaves_the_others(inside, tmp_path):
     np.savez(tmp_path / "good.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
     code, out, err = inside("train", "-m", "data=file", "data.path=none.npz,good.npz", "model.widths=[]", *QUICK)
@@ -112,6 +118,11 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model.widths=[1000000000000]"], ["model.widths", "2^31"]),
         (["stop.max_steps=99999999999999999999"], ["stop.max_steps"]),
         (["seed=4294967295", "seeds=2"], ["below 2^32"]),
+        (["stop=3", "stop.max_steps=20"], ["stop=3", "stop.log_loss, stop.max_steps"]),
+        (["model=[a]"], ["model=[a]", "mlp"]),
+        (["model.widths=null"], ["model.widths: null is not allowed"]),
+        (["hydra/launcher=foo"], ["hydra/launcher=foo is unknown", "joblib"]),
+        (["outputs=[a]"], ["outputs=['a'] is no folder"]),
         (["outputs="], ["outputs=", "no folder"]),
         (["outputs=null"], ["outputs=null", "no folder"]),
         (["-m", "outputs=''", "seed=1,2"], ["outputs=", "no folder"]),
@@ -143,6 +154,7 @@ def test_a_batch_larger_than_the_data_is_said(inside):
         ([], 2, "usage: wnexp"),
         (["--help"], 0, "wnexp train +norm=ewn"),
         (["--version"], 0, "wnexp 0."),
+        (["train", "--foo"], 2, "unrecognized arguments: --foo"),
         (["trian"], 2, "unknown command 'trian'; known: train, plot, prune, runs"),
         (["plot", "--foo"], 2, "unknown option '--foo'"),
         (["plot", "--to"], 2, "--to needs a directory"),

@@ -113,12 +113,14 @@ def train(words: list[str]) -> int:
     from hydra._internal import utils
     from hydra.core.utils import JobReturn
 
-    from wnexp import config, report, runner
+    from wnexp import config, overrides, report, runner
 
-    groups = tuple(f"+{group}=" for group in config.GROUPS)
-    words = [word[1:] if word.startswith(groups) else word for word in words]
-    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed, as Hydra wants it first
-    sys.argv = ["wnexp train", *map(_with_quoted_path, words)]
+    words = overrides.prepared(words)
+    try:
+        overrides.check(words)
+    except overrides.UsageError as error:
+        return _usage(str(error))
+    sys.argv = ["wnexp train", *words]
     returned = []
 
     def call_and_keep(call):
@@ -133,15 +135,6 @@ def train(words: list[str]) -> int:
     if isinstance(returned[-1], list):
         report.report_sweep(jobs)
     return int(any(job["status"] == "failed" for job in jobs))
-
-
-def _with_quoted_path(word: str) -> str:
-    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse."""
-    key, _, value = word.partition("=")
-    if not set(value) & set("=,[]{}() ") or not Path(value).exists():
-        return word
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
 
 
 def plot(words: list[str]) -> int:

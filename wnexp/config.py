@@ -1,13 +1,15 @@
 """The configuration: a typed schema for what Hydra composed, and its validation."""
 
+import copy
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
@@ -110,6 +112,11 @@ class Config:
     snapshots: list[float] = field(default_factory=list)
 
 
+SECTIONS = {
+    entry.name: [f"{entry.name}.{leaf.name}" for leaf in dataclasses.fields(entry.type)]
+    for entry in dataclasses.fields(Config)
+    if entry.name not in GROUPS and isinstance(entry.type, type) and dataclasses.is_dataclass(entry.type)
+}
 # The keys whose values are names without a table of functions; `choose` serves those that have one.
 _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data.labels", ("classes", "parity")),
@@ -167,17 +174,23 @@ def configs_folder() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
+def option_names(group: str) -> list[str]:
+    """The options of a group that come with the package."""
+    return sorted(path.stem for path in (configs_folder() / group).glob("*.yaml"))
+
+
 def typed(composed: DictConfig) -> Config:
     """The validated configuration. Raises `UserError` that names the key, what came and what is allowed."""
     schema = OmegaConf.structured(Config)
     _clear_read_only(schema)
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(schema, composed))
+        config = OmegaConf.to_object(OmegaConf.merge(schema, _with_whole_numbers(composed)))
     except ConfigKeyError as error:
         raise UserError(unknown_key(str(error.full_key))) from None
     except ValidationError as error:
         reason = str(error).splitlines()[0]
         reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
+        reason = "null is not allowed" if re.search("not Optional|NoneType|'None'", reason) else reason
         raise UserError(f"{error.full_key}: {reason}") from None
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
@@ -202,6 +215,22 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+def _with_whole_numbers(composed: DictConfig) -> DictConfig:
+    """1e2 as 100 where the schema asks for integers: YAML and Hydra read it as a real number."""
+    composed = copy.deepcopy(composed)
+    for key, kind in _leaves(Config).items():
+        value = OmegaConf.select(composed, key) if int in (kind, *get_args(kind)) else None
+        if isinstance(value, ListConfig):
+            OmegaConf.update(composed, key, [_whole(entry) for entry in value])
+        elif _whole(value) is not value:
+            OmegaConf.update(composed, key, _whole(value))
+    return composed
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def choose(table: Mapping[str, Row], key: str, name: str) -> Row:
     """The table's row of that name. Raises `UserError` that lists the known names."""
     if name not in table:
@@ -220,14 +249,20 @@ def unknown_key(key: str) -> str:
     )
 
 
-def _leaves(schema: type, prefix: str = "") -> list[str]:
-    names = []
+def _leaves(schema: type, prefix: str = "") -> dict[str, Any]:
+    """Every setting of the schema, `section.key -> type`."""
+    leaves = {}
     for entry in dataclasses.fields(schema):
         if isinstance(entry.type, type) and dataclasses.is_dataclass(entry.type):
-            names += _leaves(entry.type, f"{prefix}{entry.name}.")
+            leaves |= _leaves(entry.type, f"{prefix}{entry.name}.")
         else:
-            names.append(prefix + entry.name)
-    return names
+            leaves[prefix + entry.name] = entry.type
+    return leaves
+
+
+def has_key(key: str) -> bool:
+    """Whether that is a group, a section or a setting."""
+    return key in GROUPS or key in SECTIONS or key in _leaves(Config)
 
 
 def _clear_read_only(node: DictConfig) -> None:

@@ -29,7 +29,7 @@ ALLOWED = {
     "flow": {"network", "weightnorm", "losses", "measures", "optimizers"},
     "train": {"network", "weightnorm", "losses", "measures", "optimizers", "data"},
     "tables": set(),
-    "records": {"config", "tables"},
+    "records": {"config", "images", "tables"},
     "lock": {"config"},
     "stopping": set(),
     "recording": {"config", "records", "tables"},

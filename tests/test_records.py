@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from wnexp import records
-from wnexp.config import UserError
+from wnexp import images, records
+from wnexp.config import Config, DataConfig, UserError
 
 
 def test_weights_round_trip_with_the_contracts_keys(tmp_path):
@@ -22,6 +22,37 @@ def test_weights_round_trip_with_the_contracts_keys(tmp_path):
 
 def test_differing_keys_are_named():
     assert records.differing_keys({"a": 1, "b": [1.0]}, {"a": 2, "b": [1.0]}) == ["a (1 -> 2)"]
+
+
+def test_a_file_is_the_same_in_another_place_and_another_with_other_contents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.npz").write_bytes(b"data")
+    first = records.identity(Config(data=DataConfig(name="file", path="d.npz")))
+    assert first["data.path"] == str(tmp_path / "d.npz")
+    (tmp_path / "moved").mkdir()
+    monkeypatch.chdir(tmp_path / "moved")
+    again = records.identity(Config(data=DataConfig(name="file", path="../d.npz")))
+    assert again == first
+    (tmp_path / "d.npz").rename(tmp_path / "moved/e.npz")
+    moved = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
+    assert moved != first and records.differing_keys(first, moved) == []
+    (tmp_path / "moved/e.npz").write_bytes(b"other")
+    changed = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
+    assert [key.split(" (")[0] for key in records.differing_keys(first, changed)] == ["data.path", "data.path"]
+
+
+def test_the_files_in_a_folder_of_data_belong_to_the_run(tmp_path):
+    config = Config(data=DataConfig(name="mnist", dir=str(tmp_path)))
+    assert "data.dir (sha256)" not in records.identity(config)
+    for name in images.SOURCES["mnist"].files:
+        (tmp_path / name.removesuffix(".gz")).write_bytes(name.encode())
+    (tmp_path / "notes.txt").write_text("not of the data set")
+    first = records.identity(config)
+    (tmp_path / "notes.txt").unlink()
+    assert records.identity(config) == first
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"changed")
+    (differing,) = records.differing_keys(first, records.identity(config))
+    assert differing.startswith("data.dir (sha256) (")
 
 
 def test_runs_and_broken_status(tmp_path):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wnexp.config import Config, UserError, as_dict
+from wnexp.images import SOURCES
 from wnexp.tables import schema as schema
 
 
@@ -120,18 +121,42 @@ def find_runs(path: Path) -> list[Path]:
     return sorted(found.parent for found in path.rglob("run.json"))
 
 
+_FILES = ("data.path", "data.dir", "model.initial_weights")
+_DIGEST = "(sha256)"
+
+
 def identity(config: Config) -> dict[str, Any]:
-    """The configuration and the contents of the files it names: what makes a run this run."""
-    files = {"data.path": config.data.path, "model.initial_weights": config.model.initial_weights}
-    digests = {}
-    for key, name in files.items():
-        if name is not None and (path := Path(name).expanduser()).is_file():
-            digests[f"{key} (sha256)"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return as_dict(config) | digests
+    """The configuration, its paths absolute, and the contents of the files it names: what makes a run this run."""
+    flat = as_dict(config)
+    for key in _FILES:
+        if flat[key] is not None:
+            path = Path(flat[key]).expanduser().resolve()
+            flat[key] = str(path)
+            files = _data_files(config, path) if key == "data.dir" else [path]
+            if files and all(file.is_file() for file in files):
+                flat[f"{key} {_DIGEST}"] = _digest(files)
+    return flat
+
+
+def _data_files(config: Config, folder: Path) -> list[Path]:
+    """The files in the user's folder that the data set is read from."""
+    source = SOURCES.get(config.data.name)
+    names = [] if source is None else list(source.files)
+    places = [(folder / name, folder / name.removesuffix(".gz")) for name in names]
+    return [place for pair in places for place in pair if place.is_file()]
+
+
+def _digest(files: Sequence[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as handle:
+            total.update(hashlib.file_digest(handle, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def differing_keys(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """The keys whose values differ, as `key (stored -> now)`."""
+    """The keys whose values differ, as `key (stored -> now)`; a file with the same contents is the same anywhere."""
     now = json.loads(json.dumps(config, default=str))
     keys = [key for key in sorted({*stored, *now}) if stored.get(key) != now.get(key)]
-    return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys]
+    moved = [key for key in _FILES if (digest := f"{key} {_DIGEST}") in stored and digest in now and digest not in keys]
+    return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys if key not in moved]

@@ -33,6 +33,13 @@ def test_a_bar_on_a_terminal(tmp_path):
     assert text.rstrip().splitlines()[-1].startswith("next: wnexp plot")
 
 
+def test_a_line_of_progress_fits_a_narrow_terminal():
+    parts = ["log loss -2869.91 of -100000", "step 36518", "step size 4.5e-07", "margin 2870"]
+    assert report.fitting(parts, 60) == "log loss -2869.91 of -100000  step 36518  step size 4.5e-07"
+    assert report.fitting(parts, 45) == "log loss -2869.91 of -100000  step 36518"
+    assert report.fitting(parts, 5) == parts[0] and report.fitting(parts, 99).endswith("margin 2870")
+
+
 def test_tables_are_aligned(capsys):
     report.print_table(["a", "long name"], [["xyz", 1], ["x", 22]])
     lines = capsys.readouterr().out.splitlines()

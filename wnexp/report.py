@@ -12,6 +12,7 @@ from wnexp.recording import Records
 from wnexp.records import find_runs, read_status
 
 _MOST_PERCENTS = 10
+_BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
 ELSEWHERE = "running elsewhere"
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
@@ -35,8 +36,8 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeElapsedColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True)
             self._bar.__enter__()
             self._task = self._bar.add_task("compiled", total=1.0)
         return self._show
@@ -54,11 +55,24 @@ class Progress:
         figures = max(finite, key=lambda figures: figures["log_loss"])
         self._start = figures["log_loss"] if self._start is None else self._start
         share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
-        text = (
-            f"log loss {figures['log_loss']:.2f} of {self._target:g}  step size {figures['step_size']:.3g}  "
-            f"margin {session.last_margin():.4g}  step {figures['step']}"
+        text = fitting(
+            [
+                f"log loss {figures['log_loss']:.2f} of {self._target:g}",
+                f"step {figures['step']}",
+                f"step size {figures['step_size']:.2g}",
+                f"margin {session.last_margin():.4g}",
+            ],
+            self._bar.console.width - _BAR_AND_TIME,
         )
         self._bar.update(self._task, completed=min(max(share, 0.0), 1.0), description=text)
+
+
+def fitting(parts: Sequence[str], width: int) -> str:
+    """As many of the parts, in their order of importance, as fit into a line."""
+    text = parts[0]
+    for part in parts[1:]:
+        text = f"{text}  {part}" if len(text) + 2 + len(part) <= width else text
+    return text
 
 
 def report_run(record: Records, session) -> None:

@@ -77,7 +77,9 @@ def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
     record = opened(tmp_path)
     record.append(rows(), 3, SEEDS)
     record.save([np.arange(3), np.array(True), np.array([1.5])])
-    record.append(rows(), 3, SEEDS)
+    later = rows()
+    later["step"] = later["step"] + 100
+    record.append(later, 3, SEEDS)
     record.save()  # tables run ahead of the checkpoint, as after a kill
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
     again = opened(tmp_path)
@@ -87,15 +89,70 @@ def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
     assert opened(tmp_path / "empty").restore() is None
 
 
+def two_checkpoints(folder):
+    """A run with two checkpoints, and rows in the tables beyond them."""
+    record = opened(folder)
+    for start in range(3):
+        chunk = rows()
+        chunk["step"] = chunk["step"] + 100 * start
+        record.append(chunk, 3, SEEDS)
+        record.save([np.arange(4) + start] if start < 2 else None)
+    return folder
+
+
+def damaged(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        del content[len(content) // 2 :]
+    elif how == "gone":
+        path.unlink()
+        return
+    else:  # a bit somewhere in the numbers, past the magic and the header
+        content[len(content) // 2 if path.suffix == ".safetensors" else 60] ^= 4
+    path.unlink()  # its older version may be the same file by a link
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet", "neurons.parquet", ".gradients.parquet"])
+def test_damage_falls_back_to_the_state_before(tmp_path, capsys, name, how):
+    two_checkpoints(tmp_path)
+    damaged(tmp_path / name, how)
+    again = opened(tmp_path)
+    leaves = again.restore()
+    last = 0 if name.startswith("checkpoint") else 1
+    assert leaves is not None and leaves[0].tolist() == (np.arange(4) + last).tolist()
+    assert again.table("steps").num_rows == 5 * (last + 1) and again.table(".gradients").num_rows == 5 * (last + 1)
+    assert again.table("neurons").num_rows == 10 * (last + 1)
+    assert max(again.table("steps")["step"].to_pylist()) == 50 + 100 * last
+    assert ("left aside" in capsys.readouterr().out) == (name.startswith("checkpoint") and how != "gone")
+
+
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet"])
-def test_a_damaged_checkpoint_is_one_line(tmp_path, name):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save([np.arange(3)])
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
-    with pytest.raises(UserError, match="cannot be resumed") as error:
+def test_damage_to_both_versions_is_one_line(tmp_path, name):
+    two_checkpoints(tmp_path)
+    damaged(tmp_path / name, "flipped")
+    damaged(tmp_path / f".{name}.previous", "cut")
+    with pytest.raises(UserError, match=f"cannot be resumed .*{name}") as error:
         opened(tmp_path).restore()
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and "overwrite=true" in str(error.value)
+
+
+def test_a_kill_while_finishing_loses_no_row(tmp_path):
+    """The tables are sorted and filled already, the checkpoint is of before."""
+    record = two_checkpoints(tmp_path)
+    checkpoint, scratch = (record / name for name in ("checkpoint.safetensors", ".gradients.parquet"))
+    kept = {path: path.read_bytes() for path in (checkpoint, scratch)}
+    again = opened(tmp_path)
+    again.restore()
+    again.finish(np.ones((2, 4)) / 2, SEEDS, None)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    once_more = opened(tmp_path)
+    assert once_more.restore() is not None
+    order = [("seed", "ascending"), ("step", "ascending")]
+    steps, gradients = (once_more.table(name).sort_by(order) for name in ("steps", ".gradients"))
+    assert steps["step"].to_pylist() == gradients["step"].to_pylist() and steps.num_rows == 10
 
 
 def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
@@ -111,7 +168,8 @@ def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
     record.append(rows(), 3, SEEDS)
     with pytest.raises(OSError, match="No space left"):
         record.save([np.arange(4)])
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == {name: content for name, content in before.items() if not name.endswith(".previous")}
 
 
 def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monkeypatch):

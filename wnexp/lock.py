@@ -40,9 +40,11 @@ def hold(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):
-            (directory / NAME).unlink(missing_ok=True)
-        os.close(descriptor)
+        try:
+            with suppress(OSError):
+                (directory / NAME).unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
 
 def _acquire(directory: Path) -> int:

@@ -1,6 +1,9 @@
 """The tables, checkpoint and status of a run that is going on. Arrays in, files out; no jax.
 
 A table is kept in memory and rewritten whole, at intervals that grow with the time the writing takes.
+
+While a run goes on the version before the last of every table and of the checkpoint is kept. A checkpoint says up to
+which step of each seed its rows go and how many they are, so it is whole with either version of every table.
 """
 
 import json
@@ -15,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wnexp import sealed
 from wnexp.config import UserError
-from wnexp.records import write_atomically, write_json, write_table
+from wnexp.records import previous, write_atomically, write_json, write_table
 from wnexp.tables import REAL, TABLES, chunk_tables, column, schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -47,6 +51,15 @@ class Records:
             shutil.rmtree(self.directory / name, ignore_errors=True)
         for name in ("run.json", "checkpoint.safetensors", *(f"{table}.parquet" for table in TABLES)):
             (self.directory / name).unlink(missing_ok=True)
+        self._remove(".*.previous")
+        self._remove(".*.tmp")
+
+    def _remove(self, pattern: str) -> bool:
+        """Remove those files; whether there were any."""
+        files = list(self.directory.glob(pattern))
+        for file in files:
+            file.unlink(missing_ok=True)
+        return bool(files)
 
     def append(self, rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> None:
         """Add the rows of a chunk: arrays `(slots, seeds, ...)` of which `filled` slots count, where valid."""
@@ -61,6 +74,14 @@ class Records:
 
     def save(self, leaves: Sequence[np.ndarray] | None = None) -> None:
         """Write changed tables, then the checkpoint that counts their rows (if given), then run.json."""
+        try:
+            self._save(leaves)
+        except OSError:
+            if not self._remove(".*.previous"):  # they make room on a full disk
+                raise
+            self._save(leaves)
+
+    def _save(self, leaves: Sequence[np.ndarray] | None) -> None:
         began = time.monotonic()
         # In the order of what a reader would miss most, scratch after it: a disk that fills up costs that first.
         for name in [name for name in TABLES if name in self._changed]:
@@ -97,50 +118,75 @@ class Records:
 
     def _write(self, name: str, table: pa.Table) -> None:
         table = table.replace_schema_metadata(self._metadata)
-        write_table(self.directory / f"{name}.parquet", table)
+        write_table(self.directory / f"{name}.parquet", table, keep_previous=True)
 
     def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
-        from safetensors.numpy import save
-
-        counts = {name: str(self.table(name).num_rows) for name in self._tables}
-        arrays = {f"{index:04d}": np.asarray(leaf, order="C") for index, leaf in enumerate(leaves)}
+        last = self.table("steps").group_by("seed").aggregate([("step", "max")])
+        metadata = {
+            "rows": json.dumps({name: self.table(name).num_rows for name in self._tables}),
+            "seeds": json.dumps(last["seed"].to_pylist()),
+            "steps": json.dumps(last["step_max"].to_pylist()),
+        }
+        content = sealed.pack({f"{index:04d}": leaf for index, leaf in enumerate(leaves)}, metadata)
         path = self.directory / "checkpoint.safetensors"
-        write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays, metadata=counts)))
+        write_atomically(path, lambda temporary: temporary.write_bytes(content), keep_previous=True)
 
     def restore(self) -> list[np.ndarray] | None:
-        """The leaves of the last checkpoint, with the tables cut back to its moment; None if there is none.
+        """The leaves of the last good checkpoint, with the tables cut back to its moment; None if there is none.
 
-        The next `save` writes the tables as cut.
+        The next `save` writes the tables as cut. Raises `UserError` where nothing good is left.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = self.directory / "checkpoint.safetensors"
-        if not path.exists():
+        reasons = []
+        for file in (path, previous(path)):
+            if file.exists():
+                try:
+                    leaves = self._restore_from(file)
+                except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+                    reasons.append(f"{file.name}: {str(error).splitlines()[0]}")
+                    continue
+                if reasons:
+                    print(f"note: damaged and left aside: {reasons[0]}; resuming from the state before it")
+                return leaves
+        if not reasons:
             return None
-        try:
-            with safe_open(path, "numpy") as stored:
-                leaves = [stored.get_tensor(key) for key in sorted(stored.keys())]
-                counts = {name: int(count) for name, count in (stored.metadata() or {}).items()}
-            for name, count in counts.items():
-                table = pq.read_table(self.directory / f"{name}.parquet").slice(0, count)
-                if table.num_rows < count:
-                    raise ValueError(f"{name}.parquet has lost rows")
-                self._tables[name] = [table.cast(schema(name))]
-                self._changed.add(name)
-        except (OSError, ValueError, KeyError, SafetensorError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{self.directory} cannot be resumed ({reason}); overwrite=true starts it again") from None
-        return leaves
+        raise UserError(f"{self.directory} cannot be resumed ({reasons[0]}); overwrite=true starts it again")
+
+    def _restore_from(self, file: Path) -> list[np.ndarray]:
+        arrays, metadata = sealed.unpack(file)
+        seeds, steps = (np.array(json.loads(metadata[key]), np.int64) for key in ("seeds", "steps"))
+        rows = json.loads(metadata["rows"])
+        tables = {name: self._readable(name, seeds, steps, count) for name, count in rows.items()}
+        self._tables = {name: [table] for name, table in tables.items()}
+        self._changed = set(tables)
+        return [arrays[key] for key in sorted(arrays)]
+
+    def _readable(self, name: str, seeds: np.ndarray, steps: np.ndarray, count: int) -> pa.Table:
+        """The rows of each of the seeds up to its step, `count` of them, from the newest version that has them."""
+        path = self.directory / f"{name}.parquet"
+        reasons = []
+        for file in (path, previous(path)):
+            try:
+                with pq.ParquetFile(file, page_checksum_verification=True) as stored:
+                    table = stored.read().cast(schema(name))
+                lanes = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
+                table = table.filter(pa.array(table["step"].to_numpy() <= steps[lanes]))
+                if table.num_rows == count:
+                    return table
+                reasons.append("it has lost rows")
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                reasons.append(str(error).splitlines()[0])
+        raise ValueError(f"{path.name}: {reasons[0]}")
 
     def finish(self, limit_directions: np.ndarray | None, seeds: np.ndarray, plane: pa.Table | None) -> None:
-        """Fill `limit_cosine`, sort every table, write all, drop the scratch files."""
-        if limit_directions is not None and ".gradients" in self._tables:
-            self._tables["steps"] = [self._with_limit_cosine(limit_directions, seeds)]
+        """Sort every table, fill `limit_cosine`, write all, drop the scratch files."""
         keys = ("seed", "step", "layer", "neuron", "sample")
         for name in ("steps", "neurons", "samples"):
             order = [(key, "ascending") for key in keys if key in TABLES[name]]
             self._tables[name] = [self.table(name).sort_by(order)]
             self._changed.add(name)
+        if limit_directions is not None and ".gradients" in self._tables:
+            self._tables["steps"] = [self._with_limit_cosine(limit_directions, seeds)]
         if plane is not None:
             self._tables["plane"] = [plane]
             self._changed.add("plane")
@@ -148,11 +194,14 @@ class Records:
         self.save()
         for name in (".gradients.parquet", "checkpoint.safetensors"):
             (self.directory / name).unlink(missing_ok=True)
+        self._remove(".*.previous")
 
     def _with_limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> pa.Table:
+        """The sorted `steps`, one cosine a row; the gradients' rows are in the order they came."""
         steps, gradients = self.table("steps"), self.table(".gradients")
         lanes = np.searchsorted(seeds, gradients["seed"].to_numpy())
         vectors = gradients["gradient"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         cosines = np.einsum("rp,rp->r", vectors.reshape(len(lanes), -1), limit_directions[lanes])
+        cosines = cosines[np.lexsort((gradients["step"].to_numpy(), lanes))]
         index = steps.column_names.index("limit_cosine")
         return steps.set_column(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))

@@ -16,18 +16,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wnexp import sealed
 from wnexp.config import Config, UserError, as_dict
 from wnexp.images import SOURCES
 from wnexp.tables import schema as schema
 
 
-def write_atomically(path: Path, write) -> None:
-    """Call `write(temporary path)`, sync, then rename it to `path`. Raises `OSError` of `path`, which is as it was."""
+def previous(path: Path) -> Path:
+    """Where the version before the last one is kept."""
+    return path.with_name(f".{path.name}.previous")
+
+
+def write_atomically(path: Path, write, keep_previous: bool = False) -> None:
+    """Call `write(temporary path)`, sync, then rename it to `path`. Raises `OSError` of `path`, which is as it was.
+
+    What was there before is kept as `previous(path)` if asked for, where the file system has links.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         write(temporary)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
+        if keep_previous and path.exists():
+            with suppress(OSError):
+                previous(path).unlink(missing_ok=True)
+                os.link(path, previous(path))
         temporary.replace(path)
     except BaseException as error:
         with suppress(OSError):
@@ -43,33 +56,24 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """A parquet file, atomically."""
-    write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+def write_table(path: Path, table: pa.Table, keep_previous: bool = False) -> None:
+    """A parquet file, atomically, with a checksum on every page."""
+    write_atomically(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True), keep_previous)
 
 
 def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Effective weights of all layers as safetensors: keys `layers.0.weight`, `layers.0.bias`, ..."""
-    from safetensors.numpy import save
-
-    arrays = {
-        f"layers.{index}.{name}": np.asarray(array, order="C")
-        for index, layer in enumerate(weights)
-        for name, array in layer.items()
-    }
+    arrays = {f"layers.{index}.{name}": array for index, layer in enumerate(weights) for name, array in layer.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda temporary: temporary.write_bytes(save(arrays)))
+    write_atomically(path, lambda temporary: temporary.write_bytes(sealed.pack(arrays, {})))
 
 
 def load_weights(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a weights file by key. Raises `UserError` if it is missing or not a safetensors file."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    """The arrays of a weights file by key. Raises `UserError` if it is missing, damaged or not a safetensors file."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a readable weights file ({str(error).splitlines()[0]})") from None
+        return sealed.unpack(path)[0]
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable weights file ({error})") from None
 
 
 def read_status(directory: Path) -> dict[str, Any] | None:

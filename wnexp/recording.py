@@ -27,6 +27,20 @@ _SECONDS_BETWEEN_WRITES = 5.0
 _WRITING_SHARE = 0.05  # of the run's time
 
 
+def remove_scratch(directory: Path) -> None:
+    """Remove what only an unfinished run needs, and what a kill in the middle of a write left."""
+    for pattern in (".gradients.parquet", "checkpoint.safetensors", ".*.previous", ".*.tmp", "snapshots/*/.*.tmp"):
+        _remove(directory, pattern)
+
+
+def _remove(directory: Path, pattern: str) -> bool:
+    """Remove those files; whether there were any."""
+    files = list(directory.glob(pattern))
+    for file in files:
+        file.unlink(missing_ok=True)
+    return bool(files)
+
+
 class Records:
     """The tables and status of one run that is going on.
 
@@ -49,17 +63,9 @@ class Records:
         """Remove what an earlier run left here."""
         for name in ("snapshots", "figures"):
             shutil.rmtree(self.directory / name, ignore_errors=True)
-        for name in ("run.json", "checkpoint.safetensors", *(f"{table}.parquet" for table in TABLES)):
+        for name in ("run.json", *(f"{table}.parquet" for table in TABLES)):
             (self.directory / name).unlink(missing_ok=True)
-        self._remove(".*.previous")
-        self._remove(".*.tmp")
-
-    def _remove(self, pattern: str) -> bool:
-        """Remove those files; whether there were any."""
-        files = list(self.directory.glob(pattern))
-        for file in files:
-            file.unlink(missing_ok=True)
-        return bool(files)
+        remove_scratch(self.directory)
 
     def append(self, rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> None:
         """Add the rows of a chunk: arrays `(slots, seeds, ...)` of which `filled` slots count, where valid."""
@@ -77,7 +83,7 @@ class Records:
         try:
             self._save(leaves)
         except OSError:
-            if not self._remove(".*.previous"):  # they make room on a full disk
+            if not _remove(self.directory, ".*.previous"):  # they make room on a full disk
                 raise
             self._save(leaves)
 
@@ -192,9 +198,7 @@ class Records:
             self._changed.add("plane")
         self._changed.discard(".gradients")
         self.save()
-        for name in (".gradients.parquet", "checkpoint.safetensors"):
-            (self.directory / name).unlink(missing_ok=True)
-        self._remove(".*.previous")
+        remove_scratch(self.directory)
 
     def _with_limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> pa.Table:
         """The sorted `steps`, one cosine a row; the gradients' rows are in the order they came."""

@@ -22,7 +22,7 @@ from wnexp import data as datasets
 from wnexp import lock, records, stopping
 from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
-from wnexp.recording import Records
+from wnexp.recording import Records, remove_scratch
 from wnexp.report import ELSEWHERE, Progress, report_run, shown
 from wnexp.tables import plane_table
 
@@ -30,6 +30,7 @@ Summary = dict[str, Any]
 _RESUMES = "the records so far are kept, the same command resumes"
 _STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
+_MOST_ATTEMPTS = 2**40  # a chunk that its records end early would double its attempts for ever
 _GRID_POINTS = 81
 
 
@@ -83,6 +84,8 @@ def _run(config: Config, directory: Path, save_hydra: Callable[[], None]) -> Sum
     began = time.monotonic()
     stored = _stored_run(config, directory)
     if stored is not None and stored["status"] == "finished":
+        with suppress(OSError):  # its last process may have been killed while it tidied up
+            remove_scratch(directory)
         print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
         return stored | {"directory": str(directory), "skipped": True}
     dataset = datasets.load(config.data)
@@ -189,7 +192,9 @@ def _train(config: Config, session, record: Records, began: float, stop: stoppin
             status["loop_seconds"] += seconds
             _append(record, session, chunk)
             show(record, session)
-            attempts = max(1, int(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0)))
+            attempts = int(
+                np.clip(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0), 1, _MOST_ATTEMPTS)
+            )
             _update(status, session, began)
             if record.due() or stop.asked:
                 record.save(session.leaves())

@@ -19,7 +19,7 @@ ALLOWED = {
     "measures": {"losses", "weightnorm"},
     "naming": set(),
     "config": {"naming"},
-    "overrides": {"config"},
+    "overrides": {"config", "records"},
     "errors": {"config"},
     "memory": {"config"},
     "archives": {"config", "memory"},

@@ -251,6 +251,46 @@ def test_changed_data_are_noticed(inside, tmp_path):
     assert code == 1 and "data.path (sha256)" in err and len(err.splitlines()) <= 2
 
 
+def test_a_run_is_repeated_from_its_run_json(inside, tmp_path):
+    np.savez(tmp_path / "it's=d.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
+    words = ["data=file", "data.path=it's=d.npz", "model.widths=[3]", "snapshots=[-3]", "stop.log_loss=-5", "seed=4"]
+    assert inside("train", *words, "optimizer=sgd", "optimizer.batch_size=1", "norm=ewn")[0] == 0
+    (run,) = (path.parent for path in tmp_path.rglob("run.json"))
+    code, _, err = inside("train", "--config-from", run, "outputs=again")
+    assert code == 0, err
+    again = tmp_path / "again" / run.relative_to(tmp_path / "outputs")
+    same_tables(run, again)
+    for path in run.rglob("*.safetensors"):
+        assert path.read_bytes() == (again / path.relative_to(run)).read_bytes()
+    assert status(run)["config"] == status(again)["config"]
+    code, out, _ = inside("train", "--config-from", run)
+    assert code == 0 and "finished earlier" in out
+    code, _, err = inside("train", "--config-from", run, "seed=5")
+    assert code == 1 and "seed=5: --config-from repeats a run as it was" in err and len(err.splitlines()) == 1
+    assert inside("train", "--config-from", tmp_path / "nowhere")[0] == 1
+    assert inside("train", "--config-from")[0] == 2
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_of_another_version_is_named(inside, tmp_path, finished):
+    assert inside("train", *QUICK)[0] == 0
+    path = tmp_path / RUN / "run.json"
+    old = status(tmp_path / RUN)
+    del old["config"]["optimizer.variables"]
+    old["versions"]["wnexp"] = "0.0.9"
+    old["status"] = "finished" if finished else "running"
+    path.write_text(json.dumps(old))
+    code, out, err = inside("train", *QUICK)
+    if finished:
+        assert code == 0 and "finished earlier" in out, "a new setting at its default changes nothing"
+    else:
+        assert code == 1 and "begun by wnexp 0.0.9" in err and "optimizer.variables is new" in err
+    old["config"]["optimizer.momentum"] = 0.9
+    path.write_text(json.dumps(old))
+    code, _, err = inside("train", *QUICK)
+    assert code == 1 and "optimizer.momentum is gone" in err and len(err.splitlines()) == 2
+
+
 def test_a_refused_overwrite_keeps_the_old_run(inside, tmp_path):
     assert inside("train", *QUICK)[0] == 0
     before = (tmp_path / RUN / "steps.parquet").read_bytes()

@@ -11,6 +11,7 @@ wnexp: towards which solution does gradient descent go when a network is weight 
 usage: wnexp COMMAND [ARGUMENT ...]
 
   train [GROUP=OPTION ...] [KEY=VALUE ...]   train one run (-m: a sweep); wnexp train --help lists all
+  train --config-from RUN outputs=FOLDER     repeat a run from its run.json
   plot [PATH ...] [--to DIR]                 figures of the newest run, or of the runs named
   prune [PATH ...] [OPTION ...]              accuracy against hidden neurons removed, from the snapshots of runs
   runs [PATH]                                what has been run, with status and last figures
@@ -115,8 +116,8 @@ def train(words: list[str]) -> int:
 
     from wnexp import config, overrides, report, runner
 
-    words = overrides.prepared(words)
     try:
+        words = overrides.prepared(overrides.expanded(words))
         overrides.check(words)
     except overrides.UsageError as error:
         return _usage(str(error))

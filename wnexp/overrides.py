@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString
 
+from wnexp import records
 from wnexp.config import GROUPS, SECTIONS, UserError, has_key, option_names
 
 _NAMED = tuple(f"{group}.name" for group in GROUPS)
@@ -34,6 +36,49 @@ def _exists(value: str) -> bool:
         return Path(value).expanduser().exists()
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir")
+
+
+def expanded(words: Sequence[str]) -> list[str]:
+    """The words with `--config-from RUN` replaced by the configuration in RUN's run.json. Raises `UserError`.
+
+    The repeated run gets the name of the first one under `outputs`.
+    """
+    words = list(words)
+    if "--config-from" not in words:
+        return words
+    position = words.index("--config-from")
+    if position + 1 == len(words):
+        raise UsageError("--config-from needs a run directory (wnexp train --help)")
+    run = Path(words[position + 1])
+    rest = words[:position] + words[position + 2 :]
+    for word in rest:
+        if word.split("=")[0] not in _BESIDE_CONFIG_FROM:
+            raise UserError(
+                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
+            )
+    status = records.read_status(run)
+    if status is None:
+        raise UserError(f"--config-from {run}: no run there (a run is a folder with run.json)")
+    settings = {key: value for key, value in status["config"].items() if "(sha256)" not in key}
+    if unknown := sorted(key for key in settings if not has_key(key)):
+        raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
+    place = run.resolve()
+    name = _hydra_text(f"{place.parent.name}/{place.name}")
+    chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
+    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in (*_NAMED, "device")]
+    return [*chosen, *values, f"hydra.run.dir='${{outputs_folder:${{outputs}}}}/{name[1:-1]}'", *rest]
+
+
+def _hydra_text(value: Any) -> str:
+    """A value of run.json in Hydra's grammar, taken literally."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_hydra_text, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value.replace("${", "\\${"), Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower()
 
 
 class UsageError(Exception):

@@ -164,3 +164,16 @@ def differing_keys(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list
     keys = [key for key in sorted({*stored, *now}) if stored.get(key) != now.get(key)]
     moved = [key for key in _FILES if (digest := f"{key} {_DIGEST}") in stored and digest in now and digest not in keys]
     return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys if key not in moved]
+
+
+def schema_changes(stored: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The settings that a version of wnexp has and the other has not: added since `stored`, gone since."""
+    old, new = ({key for key in keys if _DIGEST not in key} for keys in (stored, config))
+    return sorted(new - old), sorted(old - new)
+
+
+def with_new_defaults(stored: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """`stored` with the settings added since, as far as `config` has them at their defaults."""
+    defaults = as_dict(Config())
+    added, _ = schema_changes(stored, config)
+    return dict(stored) | {key: config[key] for key in added if config[key] == defaults[key]}

@@ -59,7 +59,7 @@ class Progress:
             [
                 f"log loss {figures['log_loss']:.2f} of {self._target:g}",
                 f"step {figures['step']}",
-                f"step size {figures['step_size']:.2g}",
+                f"step size {_number(figures['step_size'], '.2g')}",
                 f"margin {session.last_margin():.4g}",
             ],
             self._bar.console.width - _BAR_AND_TIME,

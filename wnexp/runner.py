@@ -134,7 +134,18 @@ def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
         return None
     if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
         return None
-    differing = records.differing_keys(stored["config"], records.identity(config))
+    identity = records.identity(config)
+    if stored["status"] == "finished":  # a setting that a later version added, left at its default, changes nothing
+        stored["config"] = records.with_new_defaults(stored["config"], identity)
+    added, gone = records.schema_changes(stored["config"], identity)
+    if added or gone:
+        parts = [*(f"{key} is new" for key in added), *(f"{key} is gone" for key in gone)]
+        made, now = (versions.get("wnexp") for versions in (stored.get("versions", {}), {"wnexp": version("wnexp")}))
+        raise UserError(
+            f"{shown(directory)} was begun by wnexp {made} with other settings than {now} has: {', '.join(parts)};\n"
+            "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+        )
+    differing = records.differing_keys(stored["config"], identity)
     if differing:
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"

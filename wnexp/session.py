@@ -146,10 +146,10 @@ class Session:
             {
                 "seed": int(seed),
                 "outcome": train.OUTCOMES[outcome],
-                "log_loss": float(log_loss) if math.isfinite(log_loss) else None,
+                "log_loss": _finite(log_loss),
                 "step": int(step),
                 "attempts": int(attempts),
-                "step_size": float(step_size),
+                "step_size": _finite(step_size),
             }
             for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
         ]
@@ -169,6 +169,11 @@ class Session:
         """The first seed's output (two classes) or predicted class at points `(n, d)`, shape `(n,)`."""
         outputs = np.asarray(self._train.outputs(self._state, x.astype(self._program.dtype))[0])
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(float)
+
+
+def _finite(value: Any) -> float | None:
+    """A number for run.json, which holds no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _data(dataset: Dataset, program: train.Program) -> train.Data:

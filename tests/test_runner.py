@@ -183,12 +183,12 @@ def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, mon
     """From the second save on, the file (or every file beside run.json) finds no room."""
     real, saves = records.write_atomically, []
 
-    def write(path, content):
+    def write(path, content, keep_previous=False):
         saves.append(path.name)
         blocked = path.name == full or (full == "everything" and path.name != "run.json")
         if blocked and saves.count("run.json") > 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return real(path, content)
+        return real(path, content, keep_previous)
 
     monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
     monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)

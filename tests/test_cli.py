@@ -1,10 +1,13 @@
 """The command line: both spellings, sweeps and their launchers, and one clear line for every mistake."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from wnexp import lock
 
 QUICK = ("stop.log_loss=-20",)
 
@@ -32,12 +35,40 @@ def test_a_sweep_names_its_jobs_and_skips_what_is_finished(inside, tmp_path):
     assert set(first) < set(folders(tmp_path / "outputs"))
 
 
+def test_a_sweep_and_its_single_jobs_have_the_same_names(inside, tmp_path):
+    assert inside("train", "-m", "optimizer.step_size=1e-3,1e-2", "stop.max_steps=3")[0] == 0
+    code, out, _ = inside("train", "optimizer.step_size=1e-3", "stop.max_steps=3")
+    assert code == 0 and "not run again" in out and len(folders(tmp_path / "outputs")) == 2
+
+
+def test_whole_numbers_in_exponent_notation(inside, tmp_path):
+    code, out, _ = inside("train", "-m", "stop.max_steps=1e1,2e1", "model.widths=[4.0]")
+    assert code == 0 and out.count("max_steps") > 2
+    assert folders(tmp_path / "outputs") == [f"lin_sep/model.widths=[4],stop.max_steps={n}" for n in (10, 20)]
+
+
 def test_a_failing_job_leaves_the_others(inside, tmp_path):
     np.savez(tmp_path / "good.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
     code, out, err = inside("train", "-m", "data=file", "data.path=none.npz,good.npz", "model.widths=[]", *QUICK)
     assert code == 1
     assert "no such file" in err and "1 of 2 jobs failed" in out and "target_reached" in out
     assert len(folders(tmp_path / "outputs")) == 1
+
+
+def test_two_sweeps_share_the_work_and_two_commands_do_not(inside, tmp_path):
+    """What another process owns is left to it: a sweep has a row that says so, a single command ends with an error."""
+    held = tmp_path / "outputs/lin_sep/seed=0,stop.log_loss=-20"
+    with lock.hold(held):
+        code, out, err = inside("train", "-m", "seed=0,1", *QUICK)
+        assert code == 0 and err == "" and "running elsewhere" in out and "1 of 2 jobs are run by another" in out
+        assert f"seed=0,stop.log_loss=-20: it is being run by process {os.getpid()}" in out and "left to it" in out
+        assert folders(tmp_path / "outputs") == ["lin_sep/seed=1,stop.log_loss=-20"]
+        code, _, err = inside("train", "seed=0", *QUICK)
+        assert code == 1 and f"is being run by process {os.getpid()}" in err and len(err.splitlines()) == 1
+        assert [path.name for path in held.iterdir()] == [lock.NAME]
+    code, out, _ = inside("train", "-m", "seed=0,1", *QUICK)
+    assert code == 0 and out.count("not run again") == 1 and len(folders(tmp_path / "outputs")) == 2
+    assert not (held / lock.NAME).exists()
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
@@ -68,7 +99,7 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model.widths=[-8]"], ["model.widths", "at least 1"]),
         (["model.widths=8.5"], ["model.widths"]),
         (["data.train_per_class=-1"], ["data.train_per_class=-1"]),
-        (["model.activation=tanh"], ["tanh", "linear, relu, relu_squared"]),
+        (["model.activation=tanh"], ["tanh", "linear, relu, "]),
         (["model.fixed_output=[1,2]"], ["model.fixed_output", "one weight for each"]),
         (["model.init=zeros"], ["zeros", "uniform, normal"]),
         (["stop.log_loss=5"], ["stop.log_loss=5", "already met"]),
@@ -87,6 +118,17 @@ def test_launchers(wnexp, tmp_path, launcher):
         (["model.widths=[1000000000000]"], ["model.widths", "2^31"]),
         (["stop.max_steps=99999999999999999999"], ["stop.max_steps"]),
         (["seed=4294967295", "seeds=2"], ["below 2^32"]),
+        (["stop=3", "stop.max_steps=20"], ["stop=3", "stop.log_loss, stop.max_steps"]),
+        (["model=[a]"], ["model=[a]", "mlp"]),
+        (["model.widths=null"], ["model.widths: null is not allowed"]),
+        (["hydra/launcher=foo"], ["hydra/launcher=foo is unknown", "joblib"]),
+        (["outputs=[a]"], ["outputs=['a'] is no folder"]),
+        (["model.widths=[999999999]"], ["a run of this size", "GiB of memory"]),
+        (["seeds=1000000", "model.widths=[1000]"], ["a run of this size", "GiB of memory"]),
+        (["data=gaussian", "data.train_per_class=2000000000", "data.inputs=1000"], ["the data set", "GiB of memory"]),
+        (["outputs="], ["outputs=", "no folder"]),
+        (["outputs=null"], ["outputs=null", "no folder"]),
+        (["-m", "outputs=''", "seed=1,2"], ["outputs=", "no folder"]),
     ],
 )
 def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):
@@ -94,7 +136,7 @@ def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):
     assert code == 1 and "Traceback" not in err
     assert all(part in err for part in parts), err
     assert err.startswith("wnexp: error") and len(err.strip().splitlines()) <= 2
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing is left behind"
 
 
 def test_bad_input_needs_no_cleaning_up(inside):
@@ -115,6 +157,7 @@ def test_a_batch_larger_than_the_data_is_said(inside):
         ([], 2, "usage: wnexp"),
         (["--help"], 0, "wnexp train +norm=ewn"),
         (["--version"], 0, "wnexp 0."),
+        (["train", "--foo"], 2, "unrecognized arguments: --foo"),
         (["trian"], 2, "unknown command 'trian'; known: train, plot, prune, runs"),
         (["plot", "--foo"], 2, "unknown option '--foo'"),
         (["plot", "--to"], 2, "--to needs a directory"),

@@ -102,11 +102,12 @@ def test_labels_by_parity_and_subsets(tmp_path):
         (IDX[0], struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 28), "promises"),
         (IDX[0], struct.pack(">HBB3I", 0, 8, 3, 20, 28, 28) + bytes(100), "it holds fewer"),
         (IDX[1], idx(np.arange(20)) + b"x", "it holds more"),
-        (f"{IDX[0]}.gz", gzip.compress(idx(np.zeros((20, 28, 28))))[:-30], "not a readable file"),
+        (f"{IDX[0]}.gz", gzip.compress(idx(np.zeros((20, 28, 28))), mtime=0)[:-30], "not a readable file"),
         (IDX[1], idx(np.arange(19)), "do not belong together"),
         (IDX[1], idx(np.full(20, 10)), "do not belong together"),
         (IDX[0], idx(np.zeros((20, 28, 27))), "sizes"),
     ],
+    ids=["empty", "int16", "huge", "few", "more", "cut_gzip", "pairs", "labels", "sizes"],
 )
 def test_bad_idx_files_are_named(tmp_path, name, content, reason):
     write_mnist(tmp_path / "files", compress=name.endswith(".gz"))

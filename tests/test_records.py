@@ -1,115 +1,10 @@
-"""The run directory: schemas, nulls, atomic writing, checkpoints."""
-
-import errno
-import os
+"""The run directory: finding runs, weights files, what differs."""
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from wnexp import records
-from wnexp.config import UserError
-
-SEEDS = np.array([5, 6])
-
-
-def rows(slots=3):
-    """Rows of a chunk of two seeds, one layer of two neurons, three samples; the second seed misses a slot."""
-    valid = np.ones((slots, 2), bool)
-    valid[1, 1] = False
-    real = np.arange(slots * 2.0).reshape(slots, 2)
-    neurons = {name: np.ones((slots, 2, 2)) for name in ("weight_norm", "norm_ratio", "alignment")}
-    neurons["direction"] = np.arange(slots * 2 * 3 * 2.0).reshape(slots, 2, 3, 2)
-    return {
-        "valid": valid,
-        "step": np.arange(slots * 2).reshape(slots, 2) * 10,
-        "steps": {"log_loss": real, "log_time": np.where(real == 0, -np.inf, real), "attempts": real.astype(int)},
-        "neurons": {0: neurons},
-        "samples": {"margin": np.ones((slots, 2, 3)), "loss_share": np.full((slots, 2, 3), np.nan)},
-        "gradient": np.ones((slots, 2, 4)) / 2,
-    }
-
-
-def opened(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    status = {"status": "running", "config": {"seed": 5}, "versions": {}, "seeds": [{"seed": 5}]}
-    return records.Records(folder, status)
-
-
-def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save()
-    steps = pd.read_parquet(tmp_path / "steps.parquet")
-    assert steps.columns.tolist() == list(records.TABLES["steps"])
-    assert steps["seed"].tolist() == [5, 6, 5, 5, 6] and steps["step"].tolist() == [0, 10, 20, 40, 50]
-    table = pq.read_table(tmp_path / "steps.parquet")
-    assert table["log_time"].null_count == 1, "minus infinity is no value"
-    assert table["limit_cosine"].null_count == 5 and table["log_loss"].null_count == 0
-    neurons = pd.read_parquet(tmp_path / "neurons.parquet")
-    assert neurons.columns.tolist() == list(records.TABLES["neurons"]) and len(neurons) == 10
-    np.testing.assert_array_equal(neurons["direction"][1], [1, 3, 5])
-    samples = pq.read_table(tmp_path / "samples.parquet")
-    assert samples.column_names == list(records.TABLES["samples"]) and samples["loss_share"].null_count == 15
-    metadata = table.schema.metadata
-    assert b"wnexp.config" in metadata and b"wnexp.versions" in metadata
-    assert table.schema.field("log_loss").metadata[b"unit"].startswith(b"nats")
-
-
-def test_finish_fills_limit_cosine_sorts_and_removes_scratch(tmp_path):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save([np.ones(2)])
-    assert (tmp_path / ".gradients.parquet").exists() and (tmp_path / "checkpoint.safetensors").exists()
-    directions = np.stack([np.ones(4) / 2, np.array([1.0, 0, 0, 0])])
-    record.finish(directions, SEEDS, None)
-    steps = pd.read_parquet(tmp_path / "steps.parquet")
-    assert steps["seed"].tolist() == [5, 5, 5, 6, 6] and steps["step"].is_monotonic_increasing is False
-    np.testing.assert_allclose(steps["limit_cosine"], [1, 1, 1, 0.5, 0.5])
-    assert not (tmp_path / ".gradients.parquet").exists() and not (tmp_path / "checkpoint.safetensors").exists()
-    assert not list(tmp_path.glob(".*.tmp"))
-
-
-def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save([np.arange(3), np.array(True), np.array([1.5])])
-    record.append(rows(), 3, SEEDS)
-    record.save()  # tables run ahead of the checkpoint, as after a kill
-    assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
-    again = opened(tmp_path)
-    leaves = again.restore()
-    assert leaves is not None and [leaf.tolist() for leaf in leaves] == [[0, 1, 2], True, [1.5]]
-    assert again.table("steps").num_rows == 5 and again.table("neurons").num_rows == 10
-    assert opened(tmp_path / "empty").restore() is None
-
-
-@pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet"])
-def test_a_damaged_checkpoint_is_one_line(tmp_path, name):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save([np.arange(3)])
-    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:20])
-    with pytest.raises(UserError, match="cannot be resumed") as error:
-        opened(tmp_path).restore()
-    assert "\n" not in str(error.value)
-
-
-def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
-    record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
-    record.save([np.arange(3)])
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-
-    def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    record.append(rows(), 3, SEEDS)
-    with pytest.raises(OSError, match="No space left"):
-        record.save([np.arange(4)])
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+from wnexp import images, records
+from wnexp.config import Config, DataConfig, UserError
 
 
 def test_weights_round_trip_with_the_contracts_keys(tmp_path):
@@ -129,10 +24,44 @@ def test_differing_keys_are_named():
     assert records.differing_keys({"a": 1, "b": [1.0]}, {"a": 2, "b": [1.0]}) == ["a (1 -> 2)"]
 
 
+def test_a_file_is_the_same_in_another_place_and_another_with_other_contents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.npz").write_bytes(b"data")
+    first = records.identity(Config(data=DataConfig(name="file", path="d.npz")))
+    assert first["data.path"] == str(tmp_path / "d.npz")
+    (tmp_path / "moved").mkdir()
+    monkeypatch.chdir(tmp_path / "moved")
+    again = records.identity(Config(data=DataConfig(name="file", path="../d.npz")))
+    assert again == first
+    (tmp_path / "d.npz").rename(tmp_path / "moved/e.npz")
+    moved = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
+    assert moved != first and records.differing_keys(first, moved) == []
+    (tmp_path / "moved/e.npz").write_bytes(b"other")
+    changed = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
+    assert [key.split(" (")[0] for key in records.differing_keys(first, changed)] == ["data.path", "data.path"]
+
+
+def test_the_files_in_a_folder_of_data_belong_to_the_run(tmp_path):
+    config = Config(data=DataConfig(name="mnist", dir=str(tmp_path)))
+    assert "data.dir (sha256)" not in records.identity(config)
+    for name in images.SOURCES["mnist"].files:
+        (tmp_path / name.removesuffix(".gz")).write_bytes(name.encode())
+    (tmp_path / "notes.txt").write_text("not of the data set")
+    first = records.identity(config)
+    (tmp_path / "notes.txt").unlink()
+    assert records.identity(config) == first
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"changed")
+    (differing,) = records.differing_keys(first, records.identity(config))
+    assert differing.startswith("data.dir (sha256) (")
+
+
 def test_runs_and_broken_status(tmp_path):
-    opened(tmp_path / "x" / "run").save()
+    run = tmp_path / "x" / "run"
+    run.mkdir(parents=True)
+    records.write_json(run / "run.json", {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []})
     assert records.find_runs(tmp_path) == [tmp_path / "x" / "run"]
     assert records.read_status(tmp_path) is None
-    (tmp_path / "x" / "run" / "run.json").write_text("{")
-    with pytest.raises(UserError, match="overwrite=true"):
-        records.read_status(tmp_path / "x" / "run")
+    for damage in ("{", "[]", "{}", '{"status": "finished", "config": {}, "seeds": []}', "\udc80"):
+        (run / "run.json").write_text(damage, errors="surrogateescape")
+        with pytest.raises(UserError, match="overwrite=true"):
+            records.read_status(run)

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from wnexp import records, session
+from wnexp import data as datasets
+from wnexp import lock, recording, records, session
+from wnexp.tables import TABLES
 
 QUICK = ("stop.log_loss=-40", "norm=ewn")
 RUN = "outputs/lin_sep/norm=ewn,stop.log_loss=-40"
@@ -42,7 +44,7 @@ def test_run_directory_holds_the_contract(inside, tmp_path):
     assert {"steps", "attempts", "wall_seconds", "compile_seconds", "versions", "git_commit"} <= described.keys()
 
     steps = pd.read_parquet(folder / "steps.parquet")
-    assert steps.columns.tolist() == list(records.TABLES["steps"])
+    assert steps.columns.tolist() == list(TABLES["steps"])
     first = steps[steps["seed"] == 0]
     assert first["step"].iloc[0] == 0 and {0, 5, 10}.issubset(first["step"])
     assert first[["log_time", "decay_rate"]].iloc[0].isna().all()
@@ -94,8 +96,8 @@ def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, o
     if optimizer == "sgd":
         arguments.append("optimizer.batch_size=3")
     assert inside(*arguments, "outputs=whole")[0] == 0
-    monkeypatch.setattr(records, "_SECONDS_BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(records, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
     whole = session.Session.chunk
     calls = []
 
@@ -129,7 +131,10 @@ def test_the_same_command_twice_gives_the_same_bytes(inside, tmp_path):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
-def test_ctrl_c_keeps_records_readable(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_keeps_records_and_a_checkpoint(tmp_path, number, code, name):
     words = ["train", "norm=none", "stop.log_loss=-1e9", "stop.max_steps=1000000000", "outputs=o"]
     process = subprocess.Popen(
         [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -143,28 +148,60 @@ def test_ctrl_c_keeps_records_readable(tmp_path):
     second = subprocess.run(
         [sys.executable, "-m", "wnexp", *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert second.returncode == 1 and f"is being run by process {process.pid}" in second.stderr
-    process.send_signal(signal.SIGINT)
+    assert second.returncode == 1 and f"is being run by process {process.pid} on " in second.stderr
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
-    assert status(folder)["status"] == "failed" and status(folder)["error"] == "interrupted"
+    assert process.returncode == code
+    assert err == f"wnexp: {name}; the records so far are kept, the same command resumes\n"
+    assert status(folder)["status"] == "failed" and status(folder)["error"] == name
     assert len(pd.read_parquet(folder / "steps.parquet")) >= len(while_running)
+    assert (folder / "checkpoint.safetensors").exists() and not (folder / lock.NAME).exists()
 
 
-def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch):
-    real, count = os.fsync, []
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_anything_is_saved_promises_nothing(inside, tmp_path, monkeypatch, number, code):
+    before = signal.getsignal(number)
+    monkeypatch.setattr(datasets, "load", lambda config: os.kill(os.getpid(), number))
+    got, _, err = inside("train", *QUICK)
+    assert got == code and err in ("wnexp: interrupted\n", "wnexp: terminated\n")
+    assert signal.getsignal(number) is before and not list(tmp_path.rglob("run.json"))
 
-    def full(descriptor):
-        count.append(descriptor)
-        if len(count) > 6:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(descriptor)
 
-    monkeypatch.setattr(os, "fsync", full)
+def test_a_second_signal_does_not_wait(inside, monkeypatch):
+    def twice(self, attempts):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the second one has raised")
+
+    monkeypatch.setattr(session.Session, "chunk", twice)
+    code, _, err = inside("train", *QUICK)
+    assert code == 143 and "starts again" in err and "kept" not in err
+
+
+@pytest.mark.parametrize("full", [".gradients.parquet", "neurons.parquet", "checkpoint.safetensors", "everything"])
+def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch, full):
+    """From the second save on, the file (or every file beside run.json) finds no room."""
+    real, saves = records.write_atomically, []
+
+    def write(path, content, keep_previous=False):
+        saves.append(path.name)
+        blocked = path.name == full or (full == "everything" and path.name != "run.json")
+        if blocked and saves.count("run.json") > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content, keep_previous)
+
+    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
+    for module in (records, recording):
+        monkeypatch.setattr(module, "write_atomically", write)
+    whole = session.Session.chunk
+    monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, 20)))
     code, _, err = inside("train", *QUICK)
     assert code == 1 and "No space left on device" in err and len(err.splitlines()) == 1
-    monkeypatch.setattr(os, "fsync", real)
-    assert status(tmp_path / RUN)["status"] == "running"
+    assert full == "everything" or full in err
+    assert status(tmp_path / RUN)["status"] == "failed" and "No space left" in status(tmp_path / RUN)["error"]
+    assert len(pd.read_parquet(tmp_path / RUN / "steps.parquet"))
+    full = ""
     code, out, _ = inside("train", *QUICK)
     assert code == 0 and "target_reached" in out
 
@@ -212,6 +249,46 @@ def test_changed_data_are_noticed(inside, tmp_path):
     np.savez(tmp_path / "d.npz", train_x=np.array([[2.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
     code, _, err = inside(*arguments)
     assert code == 1 and "data.path (sha256)" in err and len(err.splitlines()) <= 2
+
+
+def test_a_run_is_repeated_from_its_run_json(inside, tmp_path):
+    np.savez(tmp_path / "it's=d.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
+    words = ["data=file", "data.path=it's=d.npz", "model.widths=[3]", "snapshots=[-3]", "stop.log_loss=-5", "seed=4"]
+    assert inside("train", *words, "optimizer=sgd", "optimizer.batch_size=1", "norm=ewn")[0] == 0
+    (run,) = (path.parent for path in tmp_path.rglob("run.json"))
+    code, _, err = inside("train", "--config-from", run, "outputs=again")
+    assert code == 0, err
+    again = tmp_path / "again" / run.relative_to(tmp_path / "outputs")
+    same_tables(run, again)
+    for path in run.rglob("*.safetensors"):
+        assert path.read_bytes() == (again / path.relative_to(run)).read_bytes()
+    assert status(run)["config"] == status(again)["config"]
+    code, out, _ = inside("train", "--config-from", run)
+    assert code == 0 and "finished earlier" in out
+    code, _, err = inside("train", "--config-from", run, "seed=5")
+    assert code == 1 and "seed=5: --config-from repeats a run as it was" in err and len(err.splitlines()) == 1
+    assert inside("train", "--config-from", tmp_path / "nowhere")[0] == 1
+    assert inside("train", "--config-from")[0] == 2
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_of_another_version_is_named(inside, tmp_path, finished):
+    assert inside("train", *QUICK)[0] == 0
+    path = tmp_path / RUN / "run.json"
+    old = status(tmp_path / RUN)
+    del old["config"]["optimizer.variables"]
+    old["versions"]["wnexp"] = "0.0.9"
+    old["status"] = "finished" if finished else "running"
+    path.write_text(json.dumps(old))
+    code, out, err = inside("train", *QUICK)
+    if finished:
+        assert code == 0 and "finished earlier" in out, "a new setting at its default changes nothing"
+    else:
+        assert code == 1 and "begun by wnexp 0.0.9" in err and "optimizer.variables is new" in err
+    old["config"]["optimizer.momentum"] = 0.9
+    path.write_text(json.dumps(old))
+    code, _, err = inside("train", *QUICK)
+    assert code == 1 and "optimizer.momentum is gone" in err and len(err.splitlines()) == 2
 
 
 def test_a_refused_overwrite_keeps_the_old_run(inside, tmp_path):

@@ -49,3 +49,18 @@ def test_a_checkpoint_of_another_program_is_refused():
     again = prepared("seeds=2")
     again.restore(run.leaves())
     np.testing.assert_array_equal(again.log_losses(), run.log_losses())
+
+
+@pytest.mark.parametrize(("precision", "size"), [("float32", 1e20), ("float64", 1e160)])
+def test_inputs_whose_squares_overflow_are_refused(tmp_path, precision, size):
+    for part, refused in (("test_x", True), ("train_x", True), ("none", False)):
+        x = {name: np.array([[1.0, 0.2], [-1.0, 0.1]]) for name in ("train_x", "test_x")}
+        if refused:
+            x[part][0, 0] = -size
+        np.savez(tmp_path / "d.npz", **x, train_y=[1, -1], test_y=[1, -1])
+        overrides = ("data=file", f"data.path={tmp_path}/d.npz", f"precision={precision}", "model.widths=[]")
+        if refused:
+            with pytest.raises(UserError, match=f"{part} overflows {precision}: its inputs reach"):
+                prepared(*overrides)
+        else:
+            prepared(*overrides)

@@ -11,6 +11,7 @@ wnexp: towards which solution does gradient descent go when a network is weight 
 usage: wnexp COMMAND [ARGUMENT ...]
 
   train [GROUP=OPTION ...] [KEY=VALUE ...]   train one run (-m: a sweep); wnexp train --help lists all
+  train --config-from RUN outputs=FOLDER     repeat a run from its run.json
   plot [PATH ...] [--to DIR]                 figures of the newest run, or of the runs named
   prune [PATH ...] [OPTION ...]              accuracy against hidden neurons removed, from the snapshots of runs
   verify [PATH ...] [--deep]                 the theory's claims, measured on runs, with verdicts
@@ -55,11 +56,10 @@ usage: wnexp runs [PATH]
 
 List the runs at or below PATH (default: outputs) with their status and last figures.
 """
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 for an error or a failed job, 2 for usage, 130 after Ctrl-C."""
+    """Run a command. Exit codes: 0, 1 (an error, a failed job), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -75,11 +75,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if usage and ("-h" in words or "--help" in words):
         print(usage, end="")
         return 0
+    from wnexp import stopping
+
     try:
-        return command(words[1:])
-    except KeyboardInterrupt:
-        print("wnexp: interrupted; the records so far are kept, the same command resumes", file=sys.stderr)
-        return INTERRUPTED
+        with stopping.raising():
+            return command(words[1:])
+    except KeyboardInterrupt as stop:
+        print(f"wnexp: interrupted{_outlook(stop)}", file=sys.stderr)
+        return stopping.INTERRUPTED
+    except stopping.Terminated as stop:
+        print(f"wnexp: terminated{_outlook(stop)}", file=sys.stderr)
+        return stopping.TERMINATED
     except SystemExit as exit:  # Hydra leaves this way after --help and for options it does not know
         return exit.code if isinstance(exit.code, int) else 0
     except BrokenPipeError:
@@ -87,6 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         return _explained(error)
+
+
+def _outlook(stop: BaseException) -> str:
+    return f"; {stop}" if str(stop) else ""
 
 
 def _usage(message: str) -> int:
@@ -114,12 +124,14 @@ def train(words: list[str]) -> int:
     from hydra._internal import utils
     from hydra.core.utils import JobReturn
 
-    from wnexp import config, report, runner
+    from wnexp import config, overrides, report, runner
 
-    groups = tuple(f"+{group}=" for group in config.GROUPS)
-    words = [word[1:] if word.startswith(groups) else word for word in words]
-    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed, as Hydra wants it first
-    sys.argv = ["wnexp train", *map(_with_quoted_path, words)]
+    try:
+        words = overrides.prepared(overrides.expanded(words))
+        overrides.check(words)
+    except overrides.UsageError as error:
+        return _usage(str(error))
+    sys.argv = ["wnexp train", *words]
     returned = []
 
     def call_and_keep(call):
@@ -134,15 +146,6 @@ def train(words: list[str]) -> int:
     if isinstance(returned[-1], list):
         report.report_sweep(jobs)
     return int(any(job["status"] == "failed" for job in jobs))
-
-
-def _with_quoted_path(word: str) -> str:
-    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse."""
-    key, _, value = word.partition("=")
-    if not set(value) & set("=,[]{}() ") or not Path(value).exists():
-        return word
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{key}='{escaped}'"
 
 
 def plot(words: list[str]) -> int:
@@ -168,12 +171,13 @@ def prune(words: list[str]) -> int:
     """`wnexp prune`: snapshots -> curves of accuracy against neurons removed."""
     import argparse
 
-    parser = argparse.ArgumentParser("wnexp prune", usage=PRUNE_USAGE.split("\n")[0][7:], add_help=False)
+    parser = argparse.ArgumentParser("wnexp prune", add_help=False)
     parser.add_argument("paths", nargs="*", type=Path)
     parser.add_argument("--percent", type=_percents, default=None)
     parser.add_argument("--scores", type=lambda text: text.split(","), default=None)
     parser.add_argument("--global", dest="together", action="store_true")
     parser.add_argument("--save", type=_percents, default=None)
+    parser.error = lambda message: sys.exit(_usage(f"{message} (wnexp prune --help)"))
     options = parser.parse_args(words)
     if options.save is not None and len(options.save) != 1:
         return _usage("--save takes one percent (wnexp prune --help)")
@@ -182,10 +186,10 @@ def prune(words: list[str]) -> int:
     runs = records.runs_at(options.paths)
     percents = options.percent or prune.PERCENTS
     save = options.save[0] if options.save else None
-    results = {run: prune.prune(run, percents, options.scores, options.together, save) for run in runs}
+    results = prune.prune_all(runs, percents, options.scores, options.together, save)
     report.report_pruning({run: result.rows for run, result in results.items()})
-    for path, settings in (entry for result in results.values() for entry in result.saved):
-        print(f"saved {report.shown(path)}; trains on with model.initial_weights=FILE {settings}")
+    for path, command in (entry for result in results.values() for entry in result.saved):
+        print(f"saved {report.shown(path)}; train it on:\n  {command}")
     print(f"next: wnexp plot {' '.join(map(repr, map(str, options.paths or map(report.shown, runs))))}")
     return 0
 

@@ -1,18 +1,20 @@
-"""The configuration: a typed schema for what Hydra composed, its validation, and the name of the run directory."""
+"""The configuration: a typed schema for what Hydra composed, and its validation."""
 
+import copy
 import dataclasses
-import hashlib
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from wnexp.naming import run_directory
 
 Row = TypeVar("Row")
 
@@ -110,6 +112,11 @@ class Config:
     snapshots: list[float] = field(default_factory=list)
 
 
+SECTIONS = {
+    entry.name: [f"{entry.name}.{leaf.name}" for leaf in dataclasses.fields(entry.type)]
+    for entry in dataclasses.fields(Config)
+    if entry.name not in GROUPS and isinstance(entry.type, type) and dataclasses.is_dataclass(entry.type)
+}
 # The keys whose values are names without a table of functions; `choose` serves those that have one.
 _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("data.labels", ("classes", "parity")),
@@ -124,7 +131,7 @@ _CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("device", ("auto", "cpu", "gpu", "tpu")),
 )
 # What numbers may be: (key, what is allowed, test). A key that is None passes.
-_POSITIVE = "a finite number above 0"
+_POSITIVE = "a number above 0"
 
 
 def _are_channels(entries: list[Any]) -> bool:
@@ -144,21 +151,19 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("model.depth", "an integer from 1 to 1000, or null", lambda v: 1 <= v <= 1000),
     ("model.channels", 'a list of integers of at least 1 and "M" after them, like [16,M]', _are_channels),
     ("model.widths", "a list of integers of at least 1, below 2^31", lambda v: all(1 <= width < 2**31 for width in v)),
-    ("norm.v_norm", _POSITIVE, lambda v: 0 < v < math.inf),
-    ("optimizer.step_size", _POSITIVE, lambda v: 0 < v < math.inf),
+    ("norm.v_norm", _POSITIVE, lambda v: v > 0),
+    ("optimizer.step_size", _POSITIVE, lambda v: v > 0),
     ("optimizer.step_size_cap", "a number above 0, or null for no cap", lambda v: v > 0),
-    ("optimizer.frac", "a finite number of at least 0", lambda v: 0 <= v < math.inf),
-    ("optimizer.factor", "a finite number above 1", lambda v: 1 < v < math.inf),
+    ("optimizer.frac", "a number of at least 0", lambda v: v >= 0),
+    ("optimizer.factor", "a number above 1", lambda v: v > 1),
     ("optimizer.batch_size", "an integer of at least 1", lambda v: v >= 1),
     ("optimizer.tolerance", "a number from 1e-13 to 0.01", lambda v: 1e-13 <= v <= 0.01),
-    ("stop.log_loss", "a number of nats", lambda v: not math.isnan(v)),
     ("stop.max_steps", "an integer of at least 1, below 2^62", lambda v: 1 <= v < 2**62),
     ("record.every", "an integer of at least 1, below 2^62, or null", lambda v: 1 <= v < 2**62),
     ("record.points", "an integer of at least 2", lambda v: v >= 2),
     ("record.max_direction", "an integer of at least 0", lambda v: v >= 0),
     ("record.max_samples", "an integer of at least 0", lambda v: v >= 0),
     ("record.max_gradient", "an integer of at least 0", lambda v: v >= 0),
-    ("snapshots", "a list of finite log losses (nats)", lambda v: all(math.isfinite(x) for x in v)),
 )
 
 
@@ -169,21 +174,30 @@ def configs_folder() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
+def option_names(group: str) -> list[str]:
+    """The options of a group that come with the package."""
+    return sorted(path.stem for path in (configs_folder() / group).glob("*.yaml"))
+
+
 def typed(composed: DictConfig) -> Config:
     """The validated configuration. Raises `UserError` that names the key, what came and what is allowed."""
     schema = OmegaConf.structured(Config)
     _clear_read_only(schema)
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(schema, composed))
+        config = OmegaConf.to_object(OmegaConf.merge(schema, _with_whole_numbers(composed)))
     except ConfigKeyError as error:
         raise UserError(unknown_key(str(error.full_key))) from None
     except ValidationError as error:
         reason = str(error).splitlines()[0]
         reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
+        reason = "null is not allowed" if re.search("not Optional|NoneType|'None'", reason) else reason
         raise UserError(f"{error.full_key}: {reason}") from None
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from None
     assert isinstance(config, Config)
+    for key in _leaves(Config):
+        if not _is_finite(value := _select(config, key)):
+            raise UserError(f"{key}={value} is not finite; allowed: finite numbers")
     for key, allowed in _CHOICES:
         choose(dict.fromkeys(allowed), key, _select(config, key))
     for key, allowed, test in _RANGES:
@@ -193,6 +207,28 @@ def typed(composed: DictConfig) -> Config:
     if config.seed + config.seeds > 2**32:
         raise UserError(f"seed={config.seed} seeds={config.seeds}: the last seed must be below 2^32")
     return config
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _with_whole_numbers(composed: DictConfig) -> DictConfig:
+    """1e2 as 100 where the schema asks for integers: YAML and Hydra read it as a real number."""
+    composed = copy.deepcopy(composed)
+    for key, kind in _leaves(Config).items():
+        value = OmegaConf.select(composed, key) if int in (kind, *get_args(kind)) else None
+        if isinstance(value, ListConfig):
+            OmegaConf.update(composed, key, [_whole(entry) for entry in value])
+        elif _whole(value) is not value:
+            OmegaConf.update(composed, key, _whole(value))
+    return composed
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def choose(table: Mapping[str, Row], key: str, name: str) -> Row:
@@ -213,14 +249,20 @@ def unknown_key(key: str) -> str:
     )
 
 
-def _leaves(schema: type, prefix: str = "") -> list[str]:
-    names = []
+def _leaves(schema: type, prefix: str = "") -> dict[str, Any]:
+    """Every setting of the schema, `section.key -> type`."""
+    leaves = {}
     for entry in dataclasses.fields(schema):
         if isinstance(entry.type, type) and dataclasses.is_dataclass(entry.type):
-            names += _leaves(entry.type, f"{prefix}{entry.name}.")
+            leaves |= _leaves(entry.type, f"{prefix}{entry.name}.")
         else:
-            names.append(prefix + entry.name)
-    return names
+            leaves[prefix + entry.name] = entry.type
+    return leaves
+
+
+def has_key(key: str) -> bool:
+    """Whether that is a group, a section or a setting."""
+    return key in GROUPS or key in SECTIONS or key in _leaves(Config)
 
 
 def _clear_read_only(node: DictConfig) -> None:
@@ -253,23 +295,6 @@ def from_flat(flat: Mapping[str, Any]) -> Config:
     return typed(OmegaConf.create(nested))
 
 
-def run_directory(choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
-    """`<experiment or data name>/<overrides, readable>`: the same command, however ordered, gives the same name.
-
-    Adding an override to a command renames no other run. Characters that a file name cannot hold are replaced and a
-    digest of the exact text appended.
-    """
-    experiment = choices.get("experiment")
-    parent = str(experiment or choices["data"])
-    silent = {"overwrite", "outputs", "experiment"} | (set() if experiment else {"data"})
-    kept = sorted(text for text in overrides if text.lstrip("+~").split("=")[0].split("@")[0] not in silent)
-    exact = ",".join(text.lstrip("+") for text in kept)
-    name = re.sub(r"[^\w.,=+\-\[\]{}:()~]", "_", exact)[:160]
-    if name != exact:
-        name += "-" + hashlib.sha256(exact.encode()).hexdigest()[:8]
-    return f"{parent}/{name or 'default'}"
-
-
 def _by(key: str, table: Mapping[str, Any]) -> Any:
     """`${by:${norm.name},{none: 15, swn: 15, ewn: 5}}`: the value for the key; for defaults that depend on a choice."""
     if key not in table:
@@ -277,5 +302,13 @@ def _by(key: str, table: Mapping[str, Any]) -> Any:
     return table[key]
 
 
+def _outputs_folder(outputs: Any) -> str:
+    """The folder of all runs, looked at before Hydra makes a directory in it."""
+    if outputs is None or isinstance(outputs, (ListConfig, DictConfig)) or not str(outputs).strip():
+        raise UserError(f"outputs={'null' if outputs is None else outputs} is no folder; allowed: a path")
+    return str(outputs)
+
+
 OmegaConf.register_new_resolver("by", _by, replace=True)
+OmegaConf.register_new_resolver("outputs_folder", _outputs_folder, replace=True)
 OmegaConf.register_new_resolver("run_directory", run_directory, replace=True)

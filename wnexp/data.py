@@ -4,14 +4,13 @@ Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape
 """
 
 import math
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from wnexp import images
+from wnexp import archives, images, memory
 from wnexp.config import DataConfig, UserError, choose
 
 
@@ -137,13 +136,7 @@ def file(config: DataConfig) -> Dataset:
     path = Path(config.path).expanduser()
     if not path.is_file():
         raise UserError(f"data.path={config.path}: no such file")
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
-            arrays = {key: stored[key] for key in ("train_x", "train_y", "test_x", "test_y") if key in stored}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        reason = "a single array" if isinstance(error, (TypeError, AttributeError)) else str(error).splitlines()[0]
-        reason = "it holds Python objects" if "pickle" in reason else reason
-        raise UserError(f"data.path={config.path}: not a readable .npz file ({reason})") from None
+    arrays = archives.read_npz(path, ("train_x", "train_y", "test_x", "test_y"), f"data.path={config.path}")
     return from_arrays(arrays, f"data.path={config.path}")
 
 
@@ -210,7 +203,11 @@ DATA_SETS: dict[str, Callable[[DataConfig], Dataset]] = {
 
 def load(config: DataConfig) -> Dataset:
     """The data set of a configuration: its `train_samples` chosen by `data.seed`, its labels odd (+1) or even (-1)."""
-    dataset = choose(DATA_SETS, "data", config.name)(config)
+    make = choose(DATA_SETS, "data", config.name)
+    if make in (lin_sep, conv_rate, gaussian):
+        inputs = config.inputs if make is gaussian else 2
+        memory.check(4 * 8 * 2 * (config.train_per_class + config.test_per_class) * inputs, "the data set")
+    dataset = make(config)
     if config.train_samples is not None:
         dataset = _subset(dataset, config)
     if config.labels == "parity":

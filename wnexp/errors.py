@@ -34,7 +34,7 @@ def _explain_hydra(error: Exception) -> str:
         return (
             f"{error.override} cannot be read ({reason});\nvalues with = or , or brackets need quotes: 'KEY=\"VALUE\"'"
         )
-    if found := re.search(r"Could not find '([^'/]+)/([^']*)'", text):
+    if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         known = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)
         options = ", ".join(known.group(1).split()) if known else "none"
         return f"{found.group(1)}={found.group(2)} is unknown; allowed: {options}"
@@ -42,5 +42,7 @@ def _explain_hydra(error: Exception) -> str:
         return f"{found.group(1)} has several values; `wnexp train -m ...` runs one job for each"
     if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
         return unknown_key(found.group(1) or found.group(2))
+    if found := re.search(r"UserError raised while resolving interpolation: (.*)", text):
+        return found.group(1)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "\n".join(lines[:2])

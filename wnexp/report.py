@@ -6,10 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wnexp import lock
 from wnexp.config import UserError
-from wnexp.records import Records, find_runs, is_alive, read_status
+from wnexp.recording import Records
+from wnexp.records import find_runs, read_status
 
 _MOST_PERCENTS = 10
+_BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
+ELSEWHERE = "running elsewhere"
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
@@ -32,8 +36,8 @@ class Progress:
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
 
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeElapsedColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True, expand=True)
             self._bar.__enter__()
             self._task = self._bar.add_task("compiled", total=1.0)
         return self._show
@@ -51,11 +55,24 @@ class Progress:
         figures = max(finite, key=lambda figures: figures["log_loss"])
         self._start = figures["log_loss"] if self._start is None else self._start
         share = (self._start - figures["log_loss"]) / max(self._start - self._target, 1e-9)
-        text = (
-            f"log loss {figures['log_loss']:.2f} of {self._target:g}  step size {figures['step_size']:.3g}  "
-            f"margin {session.last_margin():.4g}  step {figures['step']}"
+        text = fitting(
+            [
+                f"log loss {figures['log_loss']:.2f} of {self._target:g}",
+                f"step {figures['step']}",
+                f"step size {_number(figures['step_size'], '.2g')}",
+                f"margin {session.last_margin():.4g}",
+            ],
+            self._bar.console.width - _BAR_AND_TIME,
         )
         self._bar.update(self._task, completed=min(max(share, 0.0), 1.0), description=text)
+
+
+def fitting(parts: Sequence[str], width: int) -> str:
+    """As many of the parts, in their order of importance, as fit into a line."""
+    text = parts[0]
+    for part in parts[1:]:
+        text = f"{text}  {part}" if len(text) + 2 + len(part) <= width else text
+    return text
 
 
 def report_run(record: Records, session) -> None:
@@ -125,13 +142,18 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def report_sweep(summaries: Sequence[dict[str, Any]]) -> None:
-    """The closing table of a sweep, one line a job."""
+    """The closing table of a sweep, one line a job, and below it why jobs failed."""
     print()
     print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
     failed = [summary for summary in summaries if summary["status"] == "failed"]
+    elsewhere = sum(summary["status"] == ELSEWHERE for summary in summaries)
     parents = sorted({str(Path(shown(Path(summary["directory"]))).parent) for summary in summaries})
     if failed:
-        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again")
+        print(f"{len(failed)} of {len(summaries)} jobs failed; the same command runs only those again:")
+    for summary in failed:
+        print(f"  {shown(Path(summary['directory']))}: {summary['error']}")
+    if elsewhere:
+        print(f"{elsewhere} of {len(summaries)} jobs are run by another command; the same command shows their end")
     print(f"next: wnexp plot {' '.join(parents)}")
 
 
@@ -148,14 +170,17 @@ def print_runs(root: Path) -> None:
             summaries.append({"directory": str(run), "status": "unreadable run.json"})
             print(f"wnexp: {error}", file=sys.stderr)
     print_table(RUN_COLUMNS, [_run_row(summary) for summary in summaries])
+    for summary in summaries:
+        if summary.get("error"):
+            print(f"  {shown(Path(summary['directory']))}: {summary['error']}")
 
 
 def _run_row(summary: dict[str, Any]) -> list[Any]:
     figures = summary.get("seeds") or []
     outcomes = ", ".join(sorted({entry["outcome"] for entry in figures})) or "-"
     worst = max((entry["log_loss"] for entry in figures if entry["log_loss"] is not None), default=None)
-    state = summary["status"] + (f" ({summary['error']})" if summary.get("error") else "")
-    if state == "running" and not is_alive(summary):
+    state = summary["status"]
+    if state == "running" and not lock.is_held(Path(summary["directory"])):
         state = "stopped"  # killed; the same command resumes it
     return [
         shown(Path(summary["directory"])),

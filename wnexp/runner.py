@@ -4,7 +4,6 @@ Hydra calls `job` for every job of a command. Data set -> program -> chunks -> r
 terminal and silence elsewhere.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -20,14 +19,18 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from wnexp import data as datasets
-from wnexp import records
+from wnexp import lock, records, stopping
 from wnexp.config import Config, UserError, typed
 from wnexp.errors import explain
-from wnexp.report import Progress, report_run, shown
+from wnexp.recording import Records, remove_scratch
+from wnexp.report import ELSEWHERE, Progress, report_run, shown
 from wnexp.tables import plane_table
 
 Summary = dict[str, Any]
+_RESUMES = "the records so far are kept, the same command resumes"
+_STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
+_MOST_ATTEMPTS = 2**40  # a chunk that its records end early would double its attempts for ever
 _GRID_POINTS = 81
 
 
@@ -40,6 +43,11 @@ def job(composed: DictConfig) -> Summary:
     directory = Path(hydra.runtime.output_dir)
     try:
         return run(typed(composed), directory, lambda: _save_hydra(directory, composed, hydra))
+    except lock.BusyError as error:
+        if hydra.mode == RunMode.MULTIRUN:  # another sweep over this folder has the job: share the work
+            print(f"{shown(directory)}: {error}; left to it")
+            return {"directory": str(directory), "status": ELSEWHERE}
+        message = explain(error)
     except (UserError, OSError, MemoryError) as error:
         message = explain(error)
     except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
@@ -65,11 +73,19 @@ def _save_hydra(directory: Path, composed: DictConfig, hydra) -> None:
 def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda: None) -> Summary:
     """Train what `config` says into `directory`, or resume it, or say that it is finished. Returns `run.json`.
 
-    Raises `UserError` for what the user can mend and `OSError` when the directory cannot be written.
+    Raises `UserError` for what the user can mend, `BusyError` while another process runs there, and `OSError` when the
+    directory cannot be written.
     """
+    with lock.hold(directory):
+        return _run(config, directory, save_hydra)
+
+
+def _run(config: Config, directory: Path, save_hydra: Callable[[], None]) -> Summary:
     began = time.monotonic()
     stored = _stored_run(config, directory)
     if stored is not None and stored["status"] == "finished":
+        with suppress(OSError):  # its last process may have been killed while it tidied up
+            remove_scratch(directory)
         print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
         return stored | {"directory": str(directory), "skipped": True}
     dataset = datasets.load(config.data)
@@ -78,7 +94,7 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
 
     session = prepare(config, dataset)
     status = _first_status(config, session.platform, stored)
-    record = records.Records(directory, status)
+    record = Records(directory, status)
     compile_began = time.monotonic()
     leaves = record.restore() if stored is not None else None
     if leaves is not None:
@@ -86,40 +102,50 @@ def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda
     else:
         session.start()
         _check_target(config, session)
-        directory.mkdir(parents=True, exist_ok=True)
         record.clear()
-    try:
-        save_hydra()
-        record.save()
-        if leaves is None:
-            _save_snapshots(record, session, "initial", range(len(session.seeds)))
-        _append(record, session, session.chunk(0))
-        status["compile_seconds"] = time.monotonic() - compile_began
-        _train(config, session, record, began)
-    except KeyboardInterrupt:
-        _save_failure(record, "interrupted")
-        raise
-    except BaseException as error:
-        _save_failure(record, f"{type(error).__name__}: {error}")
-        raise
+    with stopping.deferred() as stop:
+        try:
+            save_hydra()
+            record.save()
+            if leaves is None:
+                _save_snapshots(record, session, "initial", range(len(session.seeds)))
+            _append(record, session, session.chunk(0))
+            status["compile_seconds"] = time.monotonic() - compile_began
+            _train(config, session, record, began, stop)
+        except (KeyboardInterrupt, stopping.Terminated) as signal:
+            resumable = record.fail("interrupted" if isinstance(signal, KeyboardInterrupt) else "terminated")
+            signal.args = (_RESUMES if resumable else _STARTS_AGAIN,)
+            raise
+        except BaseException as error:
+            record.fail(explain(error) or f"{type(error).__name__}: {error}")
+            raise
     report_run(record, session)
+    stop.check(f"{shown(directory)} had just finished")
     return status | {"directory": str(directory)}
 
 
 def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
-    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's or is going on."""
+    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's."""
     try:
         stored = records.read_status(directory)
     except UserError:
         if not config.overwrite:
             raise
         return None
-    going_on = stored is not None and stored["status"] == "running" and records.is_alive(stored)
-    if stored is not None and going_on and stored["process"] != _process():
-        raise UserError(f"{shown(directory)} is being run by process {stored['process']['pid']}")
     if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
         return None
-    differing = records.differing_keys(stored["config"], records.identity(config))
+    identity = records.identity(config)
+    if stored["status"] == "finished":  # a setting that a later version added, left at its default, changes nothing
+        stored["config"] = records.with_new_defaults(stored["config"], identity)
+    added, gone = records.schema_changes(stored["config"], identity)
+    if added or gone:
+        parts = [*(f"{key} is new" for key in added), *(f"{key} is gone" for key in gone)]
+        made, now = (versions.get("wnexp") for versions in (stored.get("versions", {}), {"wnexp": version("wnexp")}))
+        raise UserError(
+            f"{shown(directory)} was begun by wnexp {made} with other settings than {now} has: {', '.join(parts)};\n"
+            "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+        )
+    differing = records.differing_keys(stored["config"], identity)
     if differing:
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"
@@ -134,12 +160,6 @@ def _check_target(config: Config, session) -> None:
             f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
             f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
         )
-
-
-def _save_failure(record: records.Records, reason: str) -> None:
-    record.status |= {"status": "failed", "error": reason}
-    with suppress(OSError):
-        record.save()
 
 
 def _first_status(config: Config, device: str, stored: dict[str, Any] | None) -> dict[str, Any]:
@@ -157,14 +177,9 @@ def _first_status(config: Config, device: str, stored: dict[str, Any] | None) ->
         "precision": config.precision,
         "git_commit": _git_commit(),
         "command": " ".join(sys.argv),
-        "process": _process(),
         "config": records.identity(config),
         "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
     }
-
-
-def _process() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid()}
 
 
 def _git_commit() -> str | None:
@@ -178,7 +193,7 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(config: Config, session, record: records.Records, began: float) -> None:
+def _train(config: Config, session, record: Records, began: float, stop: stopping.Stop) -> None:
     status, attempts = record.status, session.first_attempts
     with Progress(config.stop.log_loss) as show:
         while session.running():
@@ -188,17 +203,20 @@ def _train(config: Config, session, record: records.Records, began: float) -> No
             status["loop_seconds"] += seconds
             _append(record, session, chunk)
             show(record, session)
-            attempts = max(1, int(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0)))
+            attempts = int(
+                np.clip(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0), 1, _MOST_ATTEMPTS)
+            )
             _update(status, session, began)
-            if record.due():
+            if record.due() or stop.asked:
                 record.save(session.leaves())
+            stop.check()
     _save_snapshots(record, session, "final", range(len(session.seeds)))
     _update(status, session, began)
     status["status"] = "finished"
     record.finish(session.limit_directions(), session.seeds, _plane(session))
 
 
-def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
+def _append(record: Records, session, chunk: tuple[Any, int]) -> None:
     rows, filled = chunk
     record.append(rows, filled, session.seeds)
     if not filled:
@@ -209,7 +227,7 @@ def _append(record: records.Records, session, chunk: tuple[Any, int]) -> None:
         _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes)
 
 
-def _save_snapshots(record: records.Records, session, name: str, lanes) -> None:
+def _save_snapshots(record: Records, session, name: str, lanes) -> None:
     if len(lanes):
         weights = session.weights()
     for lane in lanes:

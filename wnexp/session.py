@@ -7,15 +7,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from wnexp import build, network, optimizers, train
+from wnexp import build, memory, network, optimizers, train
 from wnexp.config import Config, UserError
 from wnexp.data import Dataset
+
+_WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
 
 
 def prepare(config: Config, dataset: Dataset) -> "Session":
     """Choose the device and precision, build the program, check initial weights. Raises `UserError`."""
     device = open_device(config.device, config.precision)
     program = build.build_program(config, dataset, device.platform)
+    memory.check(_bytes_needed(program, len(dataset.train_x), config.seeds), "a run of this size")
+    _check_range(dataset, config.precision)
     weights = build.initial_weights(config, program)
     if config.optimizer.batch_size is not None and config.optimizer.batch_size > len(dataset.train_x):
         print(
@@ -23,6 +27,29 @@ def prepare(config: Config, dataset: Dataset) -> "Session":
             "training samples; an epoch is one step on all of them"
         )
     return Session(config, dataset, program, weights, device)
+
+
+def _bytes_needed(program: train.Program, samples: int, seeds: int) -> int:
+    """A lower estimate: the weights a few times over, and the record slots of a chunk."""
+    weights = numbers = 0
+    for layer in program.network.layers:
+        fan_in, neurons = math.prod(layer.shape[:-1]), int(layer.shape[-1])
+        weights += fan_in * neurons
+        numbers += neurons * (5 + (fan_in if fan_in <= program.max_direction else 0))
+    numbers += 2 * samples if samples <= program.max_samples else 0
+    numbers += weights if weights <= program.max_gradient else 0
+    return seeds * (_WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers)
+
+
+def _check_range(dataset: Dataset, precision: str) -> None:
+    """Raise `UserError` for inputs whose squares, summed over a sample, are no numbers of that precision."""
+    largest = math.sqrt(float(np.finfo(precision).max) / dataset.train_x.shape[1])
+    for name, x in (("train_x", dataset.train_x), ("test_x", dataset.test_x)):
+        if x.size and (reached := float(np.abs(x).max())) > largest:
+            raise UserError(
+                f"{name} overflows {precision}: its inputs reach {reached:.4g}, their squares must stay finite "
+                f"(at most {largest:.2g}); scale the data"
+            )
 
 
 def open_device(name: str, precision: str) -> Any:
@@ -119,10 +146,10 @@ class Session:
             {
                 "seed": int(seed),
                 "outcome": train.OUTCOMES[outcome],
-                "log_loss": float(log_loss) if math.isfinite(log_loss) else None,
+                "log_loss": _finite(log_loss),
                 "step": int(step),
                 "attempts": int(attempts),
-                "step_size": float(step_size),
+                "step_size": _finite(step_size),
             }
             for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
         ]
@@ -142,6 +169,11 @@ class Session:
         """The first seed's output (two classes) or predicted class at points `(n, d)`, shape `(n,)`."""
         outputs = np.asarray(self._train.outputs(self._state, x.astype(self._program.dtype))[0])
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(float)
+
+
+def _finite(value: Any) -> float | None:
+    """A number for run.json, which holds no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _data(dataset: Dataset, program: train.Program) -> train.Data:

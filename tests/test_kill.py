@@ -1,0 +1,127 @@
+"""Kills at any moment, also between the stages of a write: the same command goes on to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from wnexp import recording, session
+
+RUNS = {
+    "gd": ["norm=swn", "stop.log_loss=-40", "optimizer=gd"],
+    "sgd": ["norm=ewn", "stop.log_loss=-15", "optimizer=sgd", "optimizer.batch_size=3"],
+    "flow": ["norm=ewn", "stop.log_loss=-40", "optimizer=flow"],
+}
+CHUNK = {"gd": 60, "sgd": 20, "flow": 25}
+KILLS = int(os.environ.get("WNEXP_TEST_KILLS", "6"))  # of each kind of run
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing after it reaches the disk."""
+
+
+class Mortal:
+    """Dies at the n-th operation on the disk, and is dead to every later one until it is revived."""
+
+    def __init__(self, monkeypatch):
+        self.left, self.kills = None, 0
+        self._wrap(monkeypatch, os, "fsync", self._half_written)
+        self._wrap(monkeypatch, os, "link", None)
+        self._wrap(monkeypatch, Path, "replace", None)
+        self._wrap(monkeypatch, Path, "unlink", None)
+
+    def _wrap(self, monkeypatch, owner, name, damage):
+        real = getattr(owner, name)
+
+        def mortal(*arguments, **options):
+            if self.left is not None:
+                self.left -= 1
+                if self.left == 0 and damage:
+                    damage(*arguments)
+                if self.left <= 0:
+                    raise Killed
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, mortal)
+
+    @staticmethod
+    def _half_written(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        os.truncate(path, path.stat().st_size // 2)
+
+    def lives(self, command, operations):
+        """Whether the command ended by itself within so many operations."""
+        self.left = operations
+        try:
+            assert command()[0] == 0
+            return True
+        except Killed:
+            self.kills += 1
+            return False
+        finally:
+            self.left = None
+
+
+def assert_same(one, other):
+    for name in ("steps", "neurons", "samples"):
+        a, b = (pd.read_parquet(folder / f"{name}.parquet") for folder in (one, other))
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+    names = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
+    assert names == sorted(path.relative_to(other) for path in other.rglob("*.safetensors"))
+    assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+    figures = [json.loads((folder / "run.json").read_text())["seeds"] for folder in (one, other)]
+    assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_killed_between_the_stages_of_a_write(inside, tmp_path, monkeypatch, random, kind):
+    words = ["train", *RUNS[kind], "seeds=2", "snapshots=[-5,-9]"]
+    assert inside(*words, "outputs=whole")[0] == 0
+    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
+    whole = session.Session.chunk
+    monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, CHUNK[kind])))
+    disk, series = Mortal(monkeypatch), 0
+    while disk.kills < KILLS:
+        series += 1
+        root = f"outputs=pieces_{series}"
+        while not disk.lives(lambda root=root: inside(*words, root), int(random.integers(1, 130))):
+            assert disk.kills < 20 * KILLS, "it does not get on"
+        one, other = (next((tmp_path / name).glob("*/*")) for name in ("whole", f"pieces_{series}"))
+        assert_same(one, other)
+        assert not [path for pattern in ("*.tmp", ".*.previous", ".lock") for path in other.rglob(pattern)]
+
+
+def test_kill_9(tmp_path, inside):
+    """The real thing, a few times: a process killed while it trains and writes, the same command afterwards."""
+    words = ["train", "norm=none", "stop.log_loss=-1e9", "stop.max_steps=80000", "seeds=2", "record.every=20"]
+    script = (
+        "import sys; from wnexp import recording; recording._SECONDS_BETWEEN_WRITES = 0.05;"
+        "recording._WRITING_SHARE = 1e9; from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    kills = 0
+    for pause in (0.1, 0.25):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, *words, "outputs=pieces"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        began = time.time()
+        while process.poll() is None and not any(
+            path.stat().st_mtime > began for path in tmp_path.rglob("checkpoint.safetensors")
+        ):
+            time.sleep(0.01)
+        time.sleep(pause)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills == 2
+    for root in ("pieces", "whole"):
+        code, _, err = inside(*words, f"outputs={root}")
+        assert code == 0, err
+    assert_same(*(next((tmp_path / name).glob("*/*")) for name in ("whole", "pieces")))

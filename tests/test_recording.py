@@ -1,0 +1,190 @@
+"""The records of a run that is going on: schemas, nulls, checkpoints, a full disk."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from wnexp.config import UserError
+from wnexp.recording import Records
+from wnexp.tables import TABLES
+
+SEEDS = np.array([5, 6])
+
+
+def rows(slots=3):
+    """Rows of a chunk of two seeds, one layer of two neurons, three samples; the second seed misses a slot."""
+    valid = np.ones((slots, 2), bool)
+    valid[1, 1] = False
+    real = np.arange(slots * 2.0).reshape(slots, 2)
+    neurons = {name: np.ones((slots, 2, 2)) for name in ("weight_norm", "norm_ratio", "alignment")}
+    neurons["direction"] = np.arange(slots * 2 * 3 * 2.0).reshape(slots, 2, 3, 2)
+    return {
+        "valid": valid,
+        "step": np.arange(slots * 2).reshape(slots, 2) * 10,
+        "steps": {"log_loss": real, "log_time": np.where(real == 0, -np.inf, real), "attempts": real.astype(int)},
+        "neurons": {0: neurons},
+        "samples": {"margin": np.ones((slots, 2, 3)), "loss_share": np.full((slots, 2, 3), np.nan)},
+        "gradient": np.ones((slots, 2, 4)) / 2,
+    }
+
+
+def opened(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    status = {"status": "running", "config": {"seed": 5}, "versions": {}, "seeds": [{"seed": 5}]}
+    return Records(folder, status)
+
+
+def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save()
+    steps = pd.read_parquet(tmp_path / "steps.parquet")
+    assert steps.columns.tolist() == list(TABLES["steps"])
+    assert steps["seed"].tolist() == [5, 6, 5, 5, 6] and steps["step"].tolist() == [0, 10, 20, 40, 50]
+    table = pq.read_table(tmp_path / "steps.parquet")
+    assert table["log_time"].null_count == 1, "minus infinity is no value"
+    assert table["limit_cosine"].null_count == 5 and table["log_loss"].null_count == 0
+    neurons = pd.read_parquet(tmp_path / "neurons.parquet")
+    assert neurons.columns.tolist() == list(TABLES["neurons"]) and len(neurons) == 10
+    np.testing.assert_array_equal(neurons["direction"][1], [1, 3, 5])
+    samples = pq.read_table(tmp_path / "samples.parquet")
+    assert samples.column_names == list(TABLES["samples"]) and samples["loss_share"].null_count == 15
+    metadata = table.schema.metadata
+    assert b"wnexp.config" in metadata and b"wnexp.versions" in metadata
+    assert table.schema.field("log_loss").metadata[b"unit"].startswith(b"nats")
+
+
+def test_finish_fills_limit_cosine_sorts_and_removes_scratch(tmp_path):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save([np.ones(2)])
+    assert (tmp_path / ".gradients.parquet").exists() and (tmp_path / "checkpoint.safetensors").exists()
+    directions = np.stack([np.ones(4) / 2, np.array([1.0, 0, 0, 0])])
+    record.finish(directions, SEEDS, None)
+    steps = pd.read_parquet(tmp_path / "steps.parquet")
+    assert steps["seed"].tolist() == [5, 5, 5, 6, 6] and steps["step"].is_monotonic_increasing is False
+    np.testing.assert_allclose(steps["limit_cosine"], [1, 1, 1, 0.5, 0.5])
+    assert not (tmp_path / ".gradients.parquet").exists() and not (tmp_path / "checkpoint.safetensors").exists()
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save([np.arange(3), np.array(True), np.array([1.5])])
+    later = rows()
+    later["step"] = later["step"] + 100
+    record.append(later, 3, SEEDS)
+    record.save()  # tables run ahead of the checkpoint, as after a kill
+    assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
+    again = opened(tmp_path)
+    leaves = again.restore()
+    assert leaves is not None and [leaf.tolist() for leaf in leaves] == [[0, 1, 2], True, [1.5]]
+    assert again.table("steps").num_rows == 5 and again.table("neurons").num_rows == 10
+    assert opened(tmp_path / "empty").restore() is None
+
+
+def two_checkpoints(folder):
+    """A run with two checkpoints, and rows in the tables beyond them."""
+    record = opened(folder)
+    for start in range(3):
+        chunk = rows()
+        chunk["step"] = chunk["step"] + 100 * start
+        record.append(chunk, 3, SEEDS)
+        record.save([np.arange(4) + start] if start < 2 else None)
+    return folder
+
+
+def damaged(path, how):
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        del content[len(content) // 2 :]
+    elif how == "gone":
+        path.unlink()
+        return
+    else:  # a bit somewhere in the numbers, past the magic and the header
+        content[len(content) // 2 if path.suffix == ".safetensors" else 60] ^= 4
+    path.unlink()  # its older version may be the same file by a link
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet", "neurons.parquet", ".gradients.parquet"])
+def test_damage_falls_back_to_the_state_before(tmp_path, capsys, name, how):
+    two_checkpoints(tmp_path)
+    damaged(tmp_path / name, how)
+    again = opened(tmp_path)
+    leaves = again.restore()
+    last = 0 if name.startswith("checkpoint") else 1
+    assert leaves is not None and leaves[0].tolist() == (np.arange(4) + last).tolist()
+    assert again.table("steps").num_rows == 5 * (last + 1) and again.table(".gradients").num_rows == 5 * (last + 1)
+    assert again.table("neurons").num_rows == 10 * (last + 1)
+    assert max(again.table("steps")["step"].to_pylist()) == 50 + 100 * last
+    assert ("left aside" in capsys.readouterr().out) == (name.startswith("checkpoint") and how != "gone")
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet"])
+def test_damage_to_both_versions_is_one_line(tmp_path, name):
+    two_checkpoints(tmp_path)
+    damaged(tmp_path / name, "flipped")
+    damaged(tmp_path / f".{name}.previous", "cut")
+    with pytest.raises(UserError, match=f"cannot be resumed .*{name}") as error:
+        opened(tmp_path).restore()
+    assert "\n" not in str(error.value) and "overwrite=true" in str(error.value)
+
+
+def test_a_kill_while_finishing_loses_no_row(tmp_path):
+    """The tables are sorted and filled already, the checkpoint is of before."""
+    record = two_checkpoints(tmp_path)
+    checkpoint, scratch = (record / name for name in ("checkpoint.safetensors", ".gradients.parquet"))
+    kept = {path: path.read_bytes() for path in (checkpoint, scratch)}
+    again = opened(tmp_path)
+    again.restore()
+    again.finish(np.ones((2, 4)) / 2, SEEDS, None)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    once_more = opened(tmp_path)
+    assert once_more.restore() is not None
+    order = [("seed", "ascending"), ("step", "ascending")]
+    steps, gradients = (once_more.table(name).sort_by(order) for name in ("steps", ".gradients"))
+    assert steps["step"].to_pylist() == gradients["step"].to_pylist() and steps.num_rows == 10
+
+
+def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save([np.arange(3)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    record.append(rows(), 3, SEEDS)
+    with pytest.raises(OSError, match="No space left"):
+        record.save([np.arange(4)])
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == {name: content for name, content in before.items() if not name.endswith(".previous")}
+
+
+def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monkeypatch):
+    record = opened(tmp_path)
+    record.append(rows(), 3, SEEDS)
+    record.save()
+    scratch, real = tmp_path / ".gradients.parquet", os.fsync
+
+    def full(descriptor):
+        if scratch.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    record.append(rows(), 3, SEEDS)
+    assert not record.fail("the disk is full"), "there is no checkpoint"
+    assert json.loads((tmp_path / "run.json").read_text())["error"] == "the disk is full"
+    assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 5

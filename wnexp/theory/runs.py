@@ -168,9 +168,10 @@ def load(directory: Path) -> Run:
     if status is None or not (directory / "steps.parquet").exists():
         raise UserError(f"{directory}: no records yet")
     try:
-        steps = pd.read_parquet(directory / "steps.parquet")
+        steps = pd.read_parquet(directory / "steps.parquet", page_checksum_verification=True)
         neurons = pd.read_parquet(
             directory / "neurons.parquet",
+            page_checksum_verification=True,
             columns=["seed", "step", "layer", "neuron", "weight_norm", "log_gradient_norm", "alignment"],
         )
     except (OSError, ValueError, KeyError) as error:

@@ -199,8 +199,14 @@ def all_losses(run: Run, runs: Sequence[Run], tolerance: float) -> Measurement |
 
 def hard_margin(run: Run, runs: Sequence[Run], tolerance: float) -> Measurement | None:
     """SVM."""
-    curves = reference.svm_angles(run)
-    return judge_bound(curves, tolerance) if curves else None
+    angles, _ = reference.to_hard_margin(run)
+    return judge_bound(angles, tolerance) if angles else None
+
+
+def largest_margin(run: Run, runs: Sequence[Run], tolerance: float) -> Measurement | None:
+    """SVM margin."""
+    _, gaps = reference.to_hard_margin(run)
+    return judge_bound(gaps, tolerance) if gaps else None
 
 
 def _always(value: float) -> Callable[[Run], float]:
@@ -316,5 +322,13 @@ CLAIMS: dict[str, Claim] = {
         lambda run: 10 / run.depth,
         "the angle falls like 1/tau, by a number of the data's size",
         hard_margin,
+    ),
+    "margin": Claim(
+        "and its margin to the largest one there is",
+        "gap to the hard-margin SVM's margin, relative",
+        ("none", "swn"),
+        lambda run: 10 / run.depth,
+        "as for the angle",
+        largest_margin,
     ),
 }

@@ -1,5 +1,7 @@
 """What runs are held against: their twin in other variables, the hard-margin SVM, the finite-time bound."""
 
+import functools
+
 import numpy as np
 
 from wnexp import records
@@ -19,27 +21,27 @@ def path_distances(run: Run, twin: Run) -> list[float]:
     return distances
 
 
-def svm_angles(run: Run) -> list[float]:
-    """Angle (radians) between a linear network's final map and the hard-margin SVM's normal, one a seed.
-
-    Empty for networks that are not linear with one output.
+def to_hard_margin(run: Run) -> tuple[list[float], list[float]]:
+    """Of every seed of a linear network with one output: the angle (radians) between its final map and the hard-margin
+    SVM's normal, and the relative gap between its margin and the largest one. Empty for other networks.
     """
     architecture, dataset = run.network, run.dataset()
     dense = all(layer.kind == "dense" and not layer.bias for layer in architecture.layers)
     if architecture.activation != "linear" or not dense or dataset.outputs != 1:
-        return []
+        return [], []
+    signed = dataset.train_x * dataset.train_y[:, None]
     normal = hard_margin_normal(dataset.train_x, dataset.train_y)
-    angles = []
+    angles, gaps = [], []
     for lane in run.reached:
         file = run.directory / "snapshots" / f"seed={lane.seed}" / "final.safetensors"
         if file.exists():
             weights = records.load_weights(file)
-            product = np.eye(len(normal))
-            for index in range(len(architecture.layers)):
-                product = product @ weights[f"layers.{index}.weight"]
+            layers = [weights[f"layers.{index}.weight"] for index in range(len(architecture.layers))]
+            product = functools.reduce(np.matmul, layers)
             found = product[:, 0] / np.linalg.norm(product)
             angles.append(float(2 * np.arcsin(min(1.0, np.linalg.norm(found - normal) / 2))))
-    return angles
+            gaps.append(float(1 - np.min(signed @ found) / np.min(signed @ normal)))
+    return angles, gaps
 
 
 def hard_margin_normal(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -27,9 +27,7 @@ def main(jobs: int) -> None:
         tenth = len(seconds) // 10
         growth = 1000 * np.polyfit(done, megabytes, 1)[0]
         print(f"{len(stamps)} of {jobs} jobs, exit code {process.returncode}, {stamps[-1] - stamps[0]:.0f} s")
-        print(
-            f"memory {megabytes[0]:.0f} -> {megabytes[-1]:.0f} MB, {growth:.0f} kB a job after the first tenth"
-        )
+        print(f"memory {megabytes[0]:.0f} -> {megabytes[-1]:.0f} MB, {growth:.0f} kB a job after the first tenth")
         print(f"open files {files.min():.0f} to {files.max():.0f}")
         first, last = np.median(seconds[tenth : 2 * tenth]), np.median(seconds[-tenth:])
         print(f"median seconds a job: {first:.3f} in the second tenth, {last:.3f} in the last")

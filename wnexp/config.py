@@ -218,6 +218,7 @@ def _is_finite(value: Any) -> bool:
 def _with_whole_numbers(composed: DictConfig) -> DictConfig:
     """1e2 as 100 where the schema asks for integers: YAML and Hydra read it as a real number."""
     composed = copy.deepcopy(composed)
+    OmegaConf.resolve(composed)  # the schema checks values, not what an interpolation becomes later
     for key, kind in _leaves(Config).items():
         value = OmegaConf.select(composed, key) if int in (kind, *get_args(kind)) else None
         if isinstance(value, ListConfig):

@@ -35,10 +35,25 @@ class Evaluation(NamedTuple):
 
 
 def _neuron_log_norm(array: Float[Array, "... neurons"]) -> Float[Array, " neurons"]:
-    axes = tuple(range(array.ndim - 1))
-    largest = jnp.max(jnp.abs(array), axis=axes)
-    scaled = array / jnp.where(largest > 0, largest, 1.0)
-    return jnp.log(largest) + 0.5 * jnp.log(jnp.sum(jnp.square(scaled), axis=axes))
+    largest, scaled = _neuron_scaled(array)
+    return jnp.log(largest) + 0.5 * jnp.log(jnp.sum(jnp.square(scaled), axis=tuple(range(array.ndim - 1))))
+
+
+def _neuron_units(array: Float[Array, "... neurons"]) -> Float[Array, "... neurons"]:
+    """Every neuron's direction. Not by `exp` of the log of its norm, which costs as many roundings as that log says."""
+    _, scaled = _neuron_scaled(array)
+    return scaled / jnp.sqrt(jnp.sum(jnp.square(scaled), axis=tuple(range(array.ndim - 1))))
+
+
+def _neuron_scaled(array: Float[Array, "... neurons"]) -> tuple[Float[Array, " neurons"], Float[Array, "... neurons"]]:
+    """The largest entry of every neuron, and the neurons divided by theirs."""
+    largest = jnp.max(jnp.abs(array), axis=tuple(range(array.ndim - 1)))
+    return largest, array / jnp.where(largest > 0, largest, 1.0)
+
+
+def _cosine(product: Array) -> Array:
+    """A product of unit vectors without its rounding beyond 1: the arc cosine of it must exist."""
+    return jnp.clip(product, -1.0, 1.0)
 
 
 def _flat(tree) -> Float[Array, " p"]:
@@ -50,31 +65,39 @@ def _unit(vector: Float[Array, " p"]) -> Float[Array, " p"]:
     return scaled / jnp.linalg.norm(scaled)
 
 
+def _log_norm(vector: Float[Array, " p"]) -> Array:
+    return _neuron_log_norm(vector[:, None])[0]
+
+
+def _over(value: Array, log_scale: Array) -> Array:
+    """`value / exp(log_scale)`, also where that power of a norm is no number: `q / inf` would be a margin of 0."""
+    return jnp.sign(value) * jnp.exp(jnp.log(jnp.abs(value)) - log_scale)
+
+
 def step_row(evaluation: Evaluation, degrees: tuple[int, ...], loss: str, reduction: str) -> dict[str, Array]:
     """The scalar columns of `steps` that one evaluation of the training set gives."""
     s, w = evaluation.margins, _flat(evaluation.weights).astype(evaluation.log_loss.dtype)
     g = _flat(evaluation.gradient).astype(w.dtype)
     trained = [(k, layer) for k, layer in zip(degrees, evaluation.weights, strict=True) if layer is not None]
     degree = sum(k for k, _ in trained)
-    q, norm = jnp.min(s), jnp.linalg.norm(w)
-    normalized_margin = q / norm**degree
-    layer_scale = jnp.prod(jnp.stack([jnp.linalg.norm(_flat(layer).astype(w.dtype)) ** k for k, layer in trained]))
+    q, log_norm = jnp.min(s), _log_norm(w)
+    log_layer_scale = sum(k * _log_norm(_flat(layer).astype(w.dtype)) for k, layer in trained)
     log_sum = evaluation.log_loss + (jnp.log(s.shape[0]) if reduction == "mean" else 0.0)
     w_unit, h_unit = _unit(w), _unit(-g)
     separated = q > 0
     safe_q = jnp.where(separated, q, 1.0)
     pull = -jax.grad(losses.log_loss)(s, loss, reduction)
-    multipliers = safe_q ** (1 - 2 / degree) * norm * pull / jnp.linalg.norm(g)
+    multipliers = safe_q ** (1 - 2 / degree) * pull * jnp.exp(log_norm - _log_norm(g))
     slack = jnp.where(pull > 0, multipliers * (s / safe_q - 1), 0.0)
-    epsilon = jnp.linalg.norm(w_unit - h_unit) * (safe_q / norm**degree) ** (-1 / degree)
+    epsilon = jnp.linalg.norm(w_unit - h_unit) * jnp.exp(log_norm - jnp.log(safe_q) / degree)
     return {
         "train_accuracy": jnp.mean(jnp.min(s, axis=1) > 0, dtype=w.dtype),
         "margin": q,
-        "weight_norm": norm,
-        "normalized_margin": normalized_margin,
-        "layer_margin": q / layer_scale,
-        "smoothed_margin": losses.inverse_loss(log_sum, loss) / norm**degree,
-        "alignment": jnp.dot(w_unit, h_unit),
+        "weight_norm": jnp.exp(log_norm),
+        "normalized_margin": _over(q, degree * log_norm),
+        "layer_margin": _over(q, log_layer_scale),
+        "smoothed_margin": _over(losses.inverse_loss(log_sum, loss), degree * log_norm),
+        "alignment": _cosine(jnp.dot(w_unit, h_unit)),
         "kkt_epsilon": jnp.where(separated, epsilon, jnp.nan),
         "kkt_delta": jnp.where(separated, jnp.max(slack), jnp.nan),
     }
@@ -94,17 +117,14 @@ def neuron_rows(evaluation: Evaluation, max_direction: int) -> dict[int, dict[st
         w, g = layer["weight"].astype(dtype), layer_gradient["weight"].astype(dtype)
         log_norm, log_pull = _neuron_log_norm(w), _neuron_log_norm(g)
         axes = tuple(range(w.ndim - 1))
-        w_unit = w / jnp.exp(log_norm)
-        largest = jnp.max(jnp.abs(g), axis=axes)
-        scaled = g / jnp.where(largest > 0, largest, 1.0)
-        h_unit = -scaled / jnp.sqrt(jnp.sum(jnp.square(scaled), axis=axes))
+        w_unit, h_unit = _neuron_units(w), -_neuron_units(g)
         log_gradient_norm = evaluation.log_loss + log_pull
         rows = {
             "weight_norm": jnp.exp(log_norm),
             "norm_ratio": jnp.exp(log_norm - jnp.max(log_norm)),
             "log_gradient_norm": log_gradient_norm,
             "log_gradient_ratio": log_gradient_norm - log_norm,
-            "alignment": jnp.sum(w_unit * h_unit, axis=axes),
+            "alignment": _cosine(jnp.sum(w_unit * h_unit, axis=axes)),
         }
         if w[..., 0].size <= max_direction:
             rows["direction"] = w_unit.reshape(-1, w.shape[-1])

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString
@@ -93,8 +94,31 @@ def check(words: Sequence[str]) -> None:
 
     parser = get_args_parser()
     parser.error = refuse
-    for override in OverridesParser.create().parse_overrides(parser.parse_args(words).overrides):
+    parsed = parser.parse_args(words)
+    for folder in (parsed.config_dir, parsed.config_path):
+        for path in sorted(Path(folder).rglob("*.yaml")) if folder else ():
+            _check_yaml(path)
+    for override in OverridesParser.create().parse_overrides(parsed.overrides):
         _check(override)
+
+
+_DEEPEST = 50
+
+
+def _check_yaml(path: Path) -> None:
+    """Raise `UserError` for a file whose reading has no bound: a few aliases of aliases take minutes and gigabytes."""
+    depth = 0
+    try:
+        for event in yaml.parse(path.read_text("utf-8"), Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise UserError(
+                    f"{path}: aliases like *{event.anchor} are not read; ${{key}} refers to another setting"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise UserError(f"{path}: lists in lists, more than {_DEEPEST} deep")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: no text in UTF-8") from None
 
 
 def _check(override: Override) -> None:

@@ -76,15 +76,32 @@ def load_weights(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: not a readable weights file ({error})") from None
 
 
+# What readers of run.json rely on, and what may be missing but must be of its kind.
+_STATUS = {"status": str, "config": dict, "seeds": list}
+_SEED_FIGURES = {"seed": int, "outcome": str, "log_loss": int | float | None}
+_PERHAPS = {"wall_seconds": int | float, "loop_seconds": int | float, "versions": dict, "error": str}
+
+
+def _check_kinds(place: str, content: Any, kinds: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless these are the JSON object's entries."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{place.rstrip('.') or 'it'} is no object")
+    if missing := sorted(kinds.keys() - content.keys()):
+        raise ValueError(f"{place}{missing[0]} is missing")
+    for key, kind in (_PERHAPS | dict(kinds)).items():
+        if key in content and not isinstance(content[key], kind):
+            raise ValueError(f"{place}{key} is of another kind")
+
+
 def read_status(directory: Path) -> dict[str, Any] | None:
     """`run.json`, or None if there is none. Raises `UserError` if it cannot be read."""
     path = directory / "run.json"
     try:
         status = json.loads(path.read_text())
-        if not isinstance(status, dict) or not {"status", "config", "seeds"} <= status.keys():
-            raise ValueError("keys are missing")
-        if not isinstance(status["config"], dict) or not {"seed", "norm.name"} <= status["config"].keys():
-            raise ValueError("the configuration is missing")
+        _check_kinds("", status, _STATUS)
+        _check_kinds("config.", status["config"], {"seed": int, "norm.name": str})
+        for figures in status["seeds"]:
+            _check_kinds("seeds.", figures, _SEED_FIGURES)
         return status
     except (FileNotFoundError, NotADirectoryError):
         return None

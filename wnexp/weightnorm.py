@@ -48,8 +48,13 @@ def _start_direction(weight: Array, v_norm: float | None) -> Array:
 
 
 def _scaled_to(length: Array | float, vectors: Array) -> Array:
-    """Every neuron's vector at the given length. One factor a neuron: dividing each entry costs three times as much."""
-    return (length / neuron_norms(vectors)) * vectors
+    """Every neuron's vector at the given length. One factor a neuron: dividing each entry costs three times as much.
+
+    A vector so long that its squares overflow is NaN, which the step rules refuse: `length / inf` would be a dead
+    neuron that no step made.
+    """
+    norms = neuron_norms(vectors)
+    return (length / jnp.where(jnp.isfinite(norms), norms, jnp.nan)) * vectors
 
 
 def _polar_metric(weight: Array, gradient: Array, v_norm: float, radial_rate: Array | float) -> Array:

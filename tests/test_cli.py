@@ -158,7 +158,7 @@ def test_a_batch_larger_than_the_data_is_said(inside):
         (["--help"], 0, "wnexp train +norm=ewn"),
         (["--version"], 0, "wnexp 0."),
         (["train", "--foo"], 2, "unrecognized arguments: --foo"),
-        (["trian"], 2, "unknown command 'trian'; known: train, plot, prune, runs"),
+        (["trian"], 2, "unknown command 'trian'; known: train, plot, prune, verify, runs"),
         (["plot", "--foo"], 2, "unknown option '--foo'"),
         (["plot", "--to"], 2, "--to needs a directory"),
         (["plot"], 1, "no runs under outputs"),

@@ -105,3 +105,9 @@ def test_the_metric_is_the_pull_back_pushed_forward(norm, v_norm, random):
     _, pull_back = jax.vjp(row.to_weights, parameters)
     _, velocity = jax.jvp(row.to_weights, (parameters,), (pull_back(gradient)[0],))
     np.testing.assert_allclose(row.metric(weight, gradient, v_norm), velocity, rtol=1e-12)
+
+
+def test_a_direction_too_long_to_measure_is_no_dead_neuron():
+    v = jnp.array([[1e200, 1.0], [1e200, 1.0]])
+    weights = weightnorm.NORMS["swn"].to_weights({"gamma": jnp.ones(2), "v": v})
+    assert np.isnan(weights[:, 0]).all() and np.isfinite(weights[:, 1]).all()

@@ -81,7 +81,7 @@ def step_row(evaluation: Evaluation, degrees: tuple[int, ...], loss: str, reduct
     trained = [(k, layer) for k, layer in zip(degrees, evaluation.weights, strict=True) if layer is not None]
     degree = sum(k for k, _ in trained)
     q, log_norm = jnp.min(s), _log_norm(w)
-    log_layer_scale = sum(k * _log_norm(_flat(layer).astype(w.dtype)) for k, layer in trained)
+    log_layer_scale = jnp.sum(jnp.stack([k * _log_norm(_flat(layer).astype(w.dtype)) for k, layer in trained]))
     log_sum = evaluation.log_loss + (jnp.log(s.shape[0]) if reduction == "mean" else 0.0)
     w_unit, h_unit = _unit(w), _unit(-g)
     separated = q > 0

@@ -41,7 +41,7 @@ def opened(folder):
 
 def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
     record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     record.save()
     steps = pd.read_parquet(tmp_path / "steps.parquet")
     assert steps.columns.tolist() == list(TABLES["steps"])
@@ -61,7 +61,7 @@ def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
 
 def test_finish_fills_limit_cosine_sorts_and_removes_scratch(tmp_path):
     record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     record.save([np.ones(2)])
     assert (tmp_path / ".gradients.parquet").exists() and (tmp_path / "checkpoint.safetensors").exists()
     directions = np.stack([np.ones(4) / 2, np.array([1.0, 0, 0, 0])])
@@ -75,11 +75,11 @@ def test_finish_fills_limit_cosine_sorts_and_removes_scratch(tmp_path):
 
 def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
     record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     record.save([np.arange(3), np.array(True), np.array([1.5])])
     later = rows()
     later["step"] = later["step"] + 100
-    record.append(later, 3, SEEDS)
+    record.append(later, SEEDS)
     record.save()  # tables run ahead of the checkpoint, as after a kill
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
     again = opened(tmp_path)
@@ -95,7 +95,7 @@ def two_checkpoints(folder):
     for start in range(3):
         chunk = rows()
         chunk["step"] = chunk["step"] + 100 * start
-        record.append(chunk, 3, SEEDS)
+        record.append(chunk, SEEDS)
         record.save([np.arange(4) + start] if start < 2 else None)
     return folder
 
@@ -157,7 +157,7 @@ def test_a_kill_while_finishing_loses_no_row(tmp_path):
 
 def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
     record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     record.save([np.arange(3)])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
@@ -165,7 +165,7 @@ def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     with pytest.raises(OSError, match="No space left"):
         record.save([np.arange(4)])
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_the_last_good_file(tmp_path, monkeypatch):
 
 def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monkeypatch):
     record = opened(tmp_path)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     record.save()
     scratch, real = tmp_path / ".gradients.parquet", os.fsync
 
@@ -184,7 +184,7 @@ def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monke
         return real(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    record.append(rows(), 3, SEEDS)
+    record.append(rows(), SEEDS)
     assert not record.fail("the disk is full"), "there is no checkpoint"
     assert json.loads((tmp_path / "run.json").read_text())["error"] == "the disk is full"
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 5

@@ -36,7 +36,9 @@ def program(architecture=SMALL, norm="none", **changes):
 
 def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1):
     exponent = -1.0 if frac == 0 else 1 / frac - 1
-    return optimizers.Numbers(*map(np.float64, (step_size, cap, exponent, factor, 1e-8)), continued=np.bool_(False))
+    return optimizers.Numbers(
+        *map(np.float64, (step_size, cap, exponent, factor, factor, 1e-8)), continued=np.bool_(False)
+    )
 
 
 def settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step):
@@ -67,8 +69,9 @@ def run(what, data, configuration, seeds=(0,), weights=None, attempts=100_000):
     records = []
     while True:
         state, rows, filled = functions.chunk(state, data, configuration, attempts)
-        records.append(jax.tree.map(lambda values, filled=int(filled): np.asarray(values[:filled]), rows))
-        if not np.any(np.asarray(state.outcome) == train.RUNNING) and int(filled) == 0:
+        slots = int(filled.max())
+        records.append(jax.tree.map(lambda values, slots=slots: np.asarray(values[:slots]), rows))
+        if not np.any(np.asarray(state.outcome) == train.RUNNING) and slots == 0:
             return state, records
 
 
@@ -250,10 +253,10 @@ def test_snapshots_stop_the_chunk_at_the_crossing():
     crossings = []
     while np.any(np.asarray(state.outcome) == train.RUNNING):
         state, rows, filled = functions.chunk(state, data, configuration, 10**6)
-        before, after = np.asarray(rows["snapshots"])[int(filled) - 1, 0]
+        before, after = np.asarray(rows["snapshots"])[int(filled[0]) - 1, 0]
         for index in range(before, after):
             crossings.append((index, float(state.iterate.log_loss[0])))
-            assert np.asarray(rows["steps"]["log_loss"])[int(filled) - 1, 0] == state.iterate.log_loss[0]
+            assert np.asarray(rows["steps"]["log_loss"])[int(filled[0]) - 1, 0] == state.iterate.log_loss[0]
     assert [index for index, _ in crossings] == [0, 1, 2]
     for index, log_loss in crossings:
         assert configuration.snapshots[index] - 0.5 < log_loss <= configuration.snapshots[index]

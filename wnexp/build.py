@@ -14,6 +14,7 @@ from wnexp.data import Dataset
 
 _SLOTS = 128
 MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
+_CACHED_ACTIVATIONS = 2**22  # on a CPU where no step needs the gradient over all samples: what its cache holds
 
 
 def build_network(config: Config, dataset: Dataset) -> network.Network:
@@ -72,8 +73,8 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         if architecture.activation == "relu":
             architecture = replace(architecture, activation="relu_sliding")
     effective = flow and optimizer.variables == "weights"
-    if optimizer.name == "sgd" and optimizer.batch_size is None:
-        raise UserError("optimizer=sgd needs optimizer.batch_size, an integer of at least 1")
+    if not optimizers.OPTIMIZERS[optimizer.name].full_batch and optimizer.batch_size is None:
+        raise UserError(f"optimizer={optimizer.name} needs optimizer.batch_size, an integer of at least 1")
     choose(losses.LOSSES, "loss", config.loss.name)
     choose(network.INITIALIZERS, "model.init", config.model.init)
     return train.Program(
@@ -93,9 +94,14 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         slots=_SLOTS,
         # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
         batched=optimizers.OPTIMIZERS[optimizer.name].full_batch or platform != "cpu",
-        block=max(1, MOST_ACTIVATIONS // (architecture.activations * config.seeds)),
+        block=_block(architecture, optimizer.name, platform, config.seeds),
         solver=optimizer.solver,
     )
+
+
+def _block(architecture: network.Network, optimizer: str, platform: str, seeds: int) -> int:
+    cached = platform == "cpu" and not optimizers.OPTIMIZERS[optimizer].full_batch
+    return max(1, (_CACHED_ACTIVATIONS if cached else MOST_ACTIVATIONS) // (architecture.activations * seeds))
 
 
 def _check_flow(config: Config, architecture: network.Network) -> None:
@@ -112,6 +118,16 @@ def _check_flow(config: Config, architecture: network.Network) -> None:
         )
     if config.norm.output_v == "raw" and optimizer.variables == "weights":
         raise UserError("norm.output_v=raw needs optimizer.variables=parameters under optimizer=flow")
+
+
+def work(config: Config, dataset: Dataset) -> float:
+    """Multiply-adds of one attempt of all seeds, forwards."""
+    architecture = build_network(config, dataset)
+    height, width, _ = architecture.image or (1, 1, 1)
+    weights = sum(
+        math.prod(layer.shape) * (height * width if len(layer.shape) > 2 else 1) for layer in architecture.layers
+    )
+    return float(weights * len(dataset.train_x) * config.seeds)
 
 
 def initial_weights(config: Config, program: train.Program) -> Any:

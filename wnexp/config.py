@@ -73,6 +73,7 @@ class OptimizerConfig:
     step_size_cap: float | None = None
     frac: float = 1.0
     factor: float = 1.1
+    shrink: float | None = None
     batch_size: int | None = None
     tolerance: float = 1e-8
     solver: str = "rosenbrock"
@@ -156,6 +157,7 @@ _RANGES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("optimizer.step_size_cap", "a number above 0, or null for no cap", lambda v: v > 0),
     ("optimizer.frac", "a number of at least 0", lambda v: v >= 0),
     ("optimizer.factor", "a number above 1", lambda v: v > 1),
+    ("optimizer.shrink", "a number above 1, or null for optimizer.factor", lambda v: v > 1),
     ("optimizer.batch_size", "an integer of at least 1", lambda v: v >= 1),
     ("optimizer.tolerance", "a number from 1e-13 to 0.01", lambda v: 1e-13 <= v <= 0.01),
     ("stop.max_steps", "an integer of at least 1, below 2^62", lambda v: 1 <= v < 2**62),

@@ -244,6 +244,7 @@ def initialize(network: Network, seed: int, scheme: str, dtype: str):
 def apply(network: Network, weights, x: Float[Array, "n d"], gates=None) -> Float[Array, "n k"]:
     """The outputs `Phi(w; x)` of shape `(n, k)` for inputs of shape `(n, d)`.
 
+    A layer's `scale (neurons,)`, if there is one, multiplies its products: its effective weights are `weight * scale`.
     `gates`, one `(neurons,)` array or None a layer, multiply the layers' outputs: 0 takes a neuron out.
     """
     activation = ACTIVATIONS[network.activation].function
@@ -255,6 +256,8 @@ def apply(network: Network, weights, x: Float[Array, "n d"], gates=None) -> Floa
         if index > 0 and network.layers[index - 1].pool:
             x = _max_pool(x)
         x = LAYERS[spec.kind](entry["weight"], x)
+        if "scale" in entry:
+            x = x * entry["scale"]
         if spec.bias:
             x = x + entry["bias"]
         if gates is not None and gates[index] is not None:

@@ -10,12 +10,20 @@ means `eta = lr / Lref`. In the log domain, with `exponent = 1/frac - 1` (or -1)
 
 `Lref` is the loss one accepted step *earlier*; the very first step uses 1 (or, continuing from given weights, their
 loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not
-finite is rejected and `lr` divided by `factor`; an accepted one multiplies `lr` by `factor` while `lr` is below its
-cap. Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
+finite is rejected and `lr` divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its
+cap (the paper: both 1.1). Loss and gradient of a proposal are evaluated together, so one evaluation an attempt
+suffices.
 Mini-batch SGD applies the rule to whole epochs; there `Lref` is the training loss after the last accepted epoch.
+A batch whose loss rises above `Lref` then steps ever further, and the epoch ends in an overflow: half of all epochs
+are refused. `sgd_clipped`, a rule of ours, steps as if no batch had a loss above `Lref`,
+
+    theta' = theta - lr * min(L_batch / Lref, 1) * grad log L_batch    (frac = 0),
+
+so an epoch that fails does so by little, and a larger `lr` succeeds.
 Gradient flow (`flow.py`) proposes steps of an adaptive solver; it rejects those whose error is too large.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,7 +42,8 @@ class Numbers(NamedTuple):
     step_size: Float[Array, ""]
     step_size_cap: Float[Array, ""]
     exponent: Float[Array, ""]
-    factor: Float[Array, ""]
+    factor: Float[Array, ""]  # what the step size grows by after an accepted step
+    shrink: Float[Array, ""]  # what it is divided by after a refused one
     tolerance: Float[Array, ""]  # of the flow's solver, relative, per step
     continued: Bool[Array, ""]  # the first `Lref` is the loss at the start, not 1
 
@@ -57,6 +66,7 @@ class Problem(NamedTuple):
     """The training problem of one seed as pure functions."""
 
     to_weights: Callable  # parameters -> effective weights
+    factors: Callable  # parameters -> effective weights, the neurons' scales not multiplied in
     log_loss: Callable  # (effective weights, x, y) -> log L
     precondition: Callable  # (parameters, gradient) -> minus the velocity of the parameters under the flow
     x: Float[Array, "n d"]
@@ -133,15 +143,18 @@ def _log_step(now: Iterate, numbers: Numbers) -> Array:
 def _descend(problem: Problem, parameters, gradient, scale: Array):
     """`parameters - scale * pull-back of the gradient in the effective weights`."""
     _, pull_back = jax.vjp(problem.to_weights, parameters)
-    (pulled,) = pull_back(gradient)
-    return jax.tree.map(lambda p, d: (p - scale * d).astype(p.dtype), parameters, pulled)
+    return _moved(parameters, pull_back(gradient)[0], scale)
+
+
+def _moved(parameters, slope, scale: Array):
+    return jax.tree.map(lambda p, d: (p - scale * d).astype(p.dtype), parameters, slope)
 
 
 def _judged(now: Iterate, proposal: Iterate, numbers: Numbers) -> Proposal:
     """The paper's rule: refuse a higher or non-finite loss; the step size grows after a success, below its cap."""
     accept = jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss)
     larger = jnp.where(now.step_size < numbers.step_size_cap, now.step_size * numbers.factor, now.step_size)
-    return Proposal(proposal, accept, larger, now.step_size / numbers.factor)
+    return Proposal(proposal, accept, larger, now.step_size / numbers.shrink)
 
 
 def propose_constant(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
@@ -169,23 +182,26 @@ def _full_batch_step(problem: Problem, now: Iterate, numbers: Numbers) -> Iterat
     )
 
 
-def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers) -> Proposal:
+def propose_epoch(problem: Problem, now: Iterate, numbers: Numbers, clipped: bool = False) -> Proposal:
     """One epoch of mini-batches: a fresh shuffle, every sample once, the last, smaller batch kept."""
     samples = problem.x.shape[0]
     batch = min(problem.batch_size, samples)
     order = jax.random.permutation(jax.random.fold_in(problem.key, now.attempts), samples)
     log_step = _log_step(now, numbers)
 
+    def log_loss_of(parameters, x, y):
+        return problem.log_loss(problem.factors(parameters), x, y)
+
     def step(parameters, indices):
-        weights = problem.to_weights(parameters)
-        log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x[indices], problem.y[indices])
-        return _descend(problem, parameters, gradient, jnp.exp(log_step + log_loss)), None
+        log_loss, slope = jax.value_and_grad(log_loss_of)(parameters, problem.x[indices], problem.y[indices])
+        log_loss = jnp.minimum(log_loss, now.log_reference) if clipped else log_loss
+        return _moved(parameters, slope, jnp.exp(log_step + log_loss)), None
 
     whole = samples // batch * batch
     parameters, _ = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
     if whole < samples:
         parameters, _ = step(parameters, order[whole:])
-    log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
+    log_loss = log_loss_of(parameters, problem.x, problem.y)
     steps = -(-samples // batch)
     proposal = now._replace(
         parameters=parameters,
@@ -207,5 +223,6 @@ OPTIMIZERS = {
     "gd": Rule(propose_full_batch, full_batch=True),
     "gd_constant": Rule(propose_constant, full_batch=True),
     "sgd": Rule(propose_epoch, full_batch=False),
+    "sgd_clipped": Rule(functools.partial(propose_epoch, clipped=True), full_batch=False),
     "flow": Rule(propose_flow, full_batch=True),
 }

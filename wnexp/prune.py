@@ -23,9 +23,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from omegaconf import OmegaConf
 
-from wnexp import build, losses, network, records, session
+from wnexp import build, losses, network, records
 from wnexp import data as datasets
 from wnexp.config import Config, UserError, from_flat
+from wnexp.devices import open_devices
 from wnexp.tables import pruning_table
 
 PERCENTS = tuple(range(0, 100, 5))
@@ -191,7 +192,7 @@ def prune(
     run = open_run(directory)
     wanted = _wanted(run, asked)
     ranked_by = "global" if together else "layer"
-    device = session.open_device("auto", run.config.precision)
+    device = open_devices("auto", run.config.precision)[0]
     hidden = hidden_layers(run.network)
     parts = {"test_accuracy": run.dataset[2:4], "train_accuracy": run.dataset[:2]}
     parts = {key: (x.astype(run.config.precision, copy=False), y) for key, (x, y) in parts.items() if len(x)}

@@ -67,9 +67,9 @@ class Records:
             (self.directory / name).unlink(missing_ok=True)
         remove_scratch(self.directory)
 
-    def append(self, rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> None:
-        """Add the rows of a chunk: arrays `(slots, seeds, ...)` of which `filled` slots count, where valid."""
-        for name, table in chunk_tables(rows, filled, seeds).items():
+    def append(self, rows: Mapping[str, Any], seeds: np.ndarray) -> None:
+        """Add the rows of a chunk: arrays `(slots, seeds, ...)`, where valid."""
+        for name, table in chunk_tables(rows, seeds).items():
             if table.num_rows:
                 self._tables.setdefault(name, []).append(table)
                 self._changed.add(name)

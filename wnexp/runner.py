@@ -216,15 +216,16 @@ def _train(config: Config, session, record: Records, began: float, stop: stoppin
     record.finish(session.limit_directions(), session.seeds, _plane(session))
 
 
-def _append(record: Records, session, chunk: tuple[Any, int]) -> None:
-    rows, filled = chunk
-    record.append(rows, filled, session.seeds)
-    if not filled:
-        return
-    before, after = np.moveaxis(rows["snapshots"][filled - 1], -1, 0)
-    for index in range(before.min(), after.max()):
-        lanes = np.flatnonzero(rows["valid"][filled - 1] & (before <= index) & (index < after))
-        _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes)
+def _append(record: Records, session, parts: list[Any]) -> None:
+    for rows, filled, lanes in parts:
+        if not len(rows["valid"]):
+            continue
+        record.append(rows, session.seeds[lanes])
+        last = (filled - 1, np.arange(len(lanes)))  # of each seed; a snapshot ends the chunk
+        before, after = np.moveaxis(rows["snapshots"][last], -1, 0)
+        for index in range(before.min(), after.max()):
+            taken = rows["valid"][last] & (before <= index) & (index < after)
+            _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes[taken])
 
 
 def _save_snapshots(record: Records, session, name: str, lanes) -> None:

@@ -1,7 +1,6 @@
 """A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
 
 import math
-import os
 from typing import Any
 
 import jax
@@ -10,14 +9,15 @@ import numpy as np
 from wnexp import build, memory, network, optimizers, train
 from wnexp.config import Config, UserError
 from wnexp.data import Dataset
+from wnexp.devices import Lanes, open_devices, put
 
 _WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
 
 
 def prepare(config: Config, dataset: Dataset) -> "Session":
     """Choose the device and precision, build the program, check initial weights. Raises `UserError`."""
-    device = open_device(config.device, config.precision)
-    program = build.build_program(config, dataset, device.platform)
+    devices = open_devices(config.device, config.precision, build.work(config, dataset))
+    program = build.build_program(config, dataset, devices[0].platform)
     memory.check(_bytes_needed(program, len(dataset.train_x), config.seeds), "a run of this size")
     _check_range(dataset, config.precision)
     weights = build.initial_weights(config, program)
@@ -26,7 +26,7 @@ def prepare(config: Config, dataset: Dataset) -> "Session":
             f"note: optimizer.batch_size={config.optimizer.batch_size} is more than the {len(dataset.train_x)} "
             "training samples; an epoch is one step on all of them"
         )
-    return Session(config, dataset, program, weights, device)
+    return Session(config, dataset, program, weights, devices)
 
 
 def _bytes_needed(program: train.Program, samples: int, seeds: int) -> int:
@@ -52,51 +52,20 @@ def _check_range(dataset: Dataset, precision: str) -> None:
             )
 
 
-def open_device(name: str, precision: str) -> Any:
-    """The device of that name, with JAX set up for it. Raises `UserError`."""
-    _configure_jax()
-    device = _device(name)
-    check_precision(precision, device.platform)
-    jax.config.update("jax_enable_x64", device.platform != "tpu")
-    return device
-
-
-def _configure_jax() -> None:
-    """Full-precision products, and compiled programs kept in the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    jax.config.update("jax_default_matmul_precision", "highest")
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def _device(name: str) -> Any:
-    try:
-        return jax.devices(None if name == "auto" else name)[0]
-    except RuntimeError:
-        known = ", ".join(sorted({device.platform for device in jax.devices()}))
-        raise UserError(f"device={name} is not on this machine; here: auto, {known}") from None
-
-
-def check_precision(precision: str, platform: str) -> None:
-    """Raise `UserError` for float64 on a device that has none."""
-    if precision == "float64" and platform == "tpu":
-        raise UserError("precision=float64 needs a cpu or gpu; a tpu has float32 only (precision=float32)")
-
-
 class Session:
     """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
 
-    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights: Any, device: Any):
-        self.dataset, self.platform = dataset, device.platform
+    def __init__(self, config: Config, dataset: Dataset, program: train.Program, weights: Any, devices: list[Any]):
+        self.dataset, self.platform = dataset, devices[0].platform
         self.seeds = np.arange(config.seed, config.seed + config.seeds)
         self.snapshot_losses = sorted(set(config.snapshots), reverse=True)
-        self._device, self._program, self._weights = device, program, weights
-        self._train = train.make_train(program)
+        # One after the other, seeds use all cores of a CPU already.
+        self._lanes = Lanes(config.seeds, devices if program.batched else devices[:1])
+        self._program = program
+        self._start = self._lanes.pad((self.seeds, weights))
+        self._train = train.make_train(program, self._lanes.mesh)
         settings = _settings(config, self.snapshot_losses, program.head_dtype)
-        self._fixed = jax.device_put((_data(dataset, program), settings), device)
+        self._fixed = self._lanes.share((_data(dataset, program), settings))
         self._state: Any = None
         self._margin = math.nan
         # Epochs take long and are counted from one; a full-batch attempt takes microseconds.
@@ -104,35 +73,67 @@ class Session:
 
     def start(self) -> None:
         """Set every seed to its initial weights."""
-        self._state = self._train.start(*jax.device_put((self.seeds, self._weights), self._device), *self._fixed)
+        self._state = self._without_fillers(self._lanes.map(self._train.start, self._start, *self._fixed))
 
     def restore(self, leaves: list[np.ndarray]) -> None:
         """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""
-        shapes = jax.eval_shape(self._train.start, self.seeds, self._weights, *self._fixed)
+        shapes = jax.eval_shape(train.make_train(self._program).start, *self._start, *self._fixed)
         expected, structure = jax.tree.flatten(shapes)
+        leaves = self._lanes.pad(leaves)
         if [(leaf.shape, leaf.dtype) for leaf in expected] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
-        self._state = jax.device_put(jax.tree.unflatten(structure, leaves), self._device)
+        state = jax.tree.unflatten(structure, leaves)
+        self._state = self._without_fillers(
+            self._lanes.split(state) if self._lanes.whole else jax.tree.map(np.array, state)
+        )
 
-    def chunk(self, attempts: int) -> tuple[Any, int]:
-        """At most so many attempts of every seed. Returns the record rows and how many slots of them are filled."""
-        self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
-        rows, filled = jax.device_get((rows, filled))
-        if filled:
-            self._margin = float(np.min(rows["steps"]["margin"][filled - 1]))
-        return rows, int(filled)
+    def _without_fillers(self, state: train.State) -> train.State:
+        """Lanes beyond the seeds do not train."""
+        outcome = np.array(state.outcome)
+        if (fillers := outcome[self._lanes.count :]).size:
+            fillers[:] = train.MAX_STEPS
+            state = state._replace(outcome=self._lanes.split(outcome))
+        return state
+
+    def chunk(self, attempts: int) -> list[tuple[Any, np.ndarray, np.ndarray]]:
+        """At most so many attempts of every seed.
+
+        Returns, for each group of seeds trained together, the record rows `(slots, s, ...)`, how many slots of each
+        seed are filled `(s,)`, and the places `(s,)` of its seeds in `seeds`.
+        """
+        active = (np.asarray(self._state.outcome) == train.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
+        parts, margins = [], []
+        for group in self._lanes.groups(active):
+            if self._lanes.whole:
+                self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
+            else:
+                state = self._lanes.split(jax.tree.map(lambda a: a[group], self._state))  # noqa: B023
+                state, rows, filled = self._train.chunk(state, *self._fixed, attempts)
+                put(self._state, group, jax.device_get(state))
+            own = np.flatnonzero(group < self._lanes.count)
+            filled = np.asarray(filled)[own]
+            rows = jax.tree.map(lambda a: np.asarray(a)[: filled.max(), own], rows)  # noqa: B023
+            if filled.min():
+                margins.append(rows["steps"]["margin"][filled - 1, np.arange(len(own))].min())
+            parts.append((rows, filled, group[own]))
+        self._margin = float(min(margins, default=self._margin))
+        return parts
+
+    def _own(self, tree: Any) -> Any:
+        """The seeds' part of arrays with a leading lane axis, on the host."""
+        return jax.tree.map(lambda a: np.asarray(a)[: self._lanes.count], tree)
 
     def leaves(self) -> list[np.ndarray]:
         """The whole state, for a checkpoint."""
-        return jax.device_get(jax.tree.leaves(self._state))
+        return self._own(jax.tree.leaves(self._state))
 
     def running(self) -> bool:
         """Whether any seed still runs."""
-        return bool(np.any(np.asarray(self._state.outcome) == train.RUNNING))
+        return bool(np.any(self._own(self._state.outcome) == train.RUNNING))
 
     def log_losses(self) -> np.ndarray:
         """The present log loss of every seed (nats)."""
-        return np.asarray(self._state.iterate.log_loss)
+        return self._own(self._state.iterate.log_loss)
 
     def last_margin(self) -> float:
         """The smallest margin among the seeds at the last record."""
@@ -141,7 +142,7 @@ class Session:
     def seed_figures(self) -> list[dict[str, Any]]:
         """Per seed: outcome, log loss, accepted steps, attempts, step size."""
         iterate, outcome = self._state.iterate, self._state.outcome
-        columns = jax.device_get((outcome, iterate.log_loss, iterate.step, iterate.attempts, iterate.step_size))
+        columns = self._own((outcome, iterate.log_loss, iterate.step, iterate.attempts, iterate.step_size))
         return [
             {
                 "seed": int(seed),
@@ -156,18 +157,19 @@ class Session:
 
     def weights(self) -> Any:
         """Effective weights of all layers, a leading seed axis on every array."""
-        return jax.device_get(self._train.weights(self._state))
+        return self._own(self._lanes.map(self._train.weights, (self._state,)))
 
     def limit_directions(self) -> np.ndarray | None:
         """The limit gradient direction of every seed, `(seeds, weights)`; None where gradients are not recorded."""
-        trained, _ = network.split(self._program.network, self._weights)
+        trained, _ = network.split(self._program.network, self._start[1])
         if sum(leaf[0].size for leaf in jax.tree.leaves(trained)) > self._program.max_gradient:
             return None
-        return np.asarray(self._train.limit(self._state, self._fixed[0]))
+        return self._own(self._lanes.map(self._train.limit, (self._state,), self._fixed[0]))
 
     def first_decision(self, x: np.ndarray) -> np.ndarray:
         """The first seed's output (two classes) or predicted class at points `(n, d)`, shape `(n,)`."""
-        outputs = np.asarray(self._train.outputs(self._state, x.astype(self._program.dtype))[0])
+        first = self._lanes.split(jax.tree.map(lambda a: a[: self._lanes.width], self._state))
+        outputs = np.asarray(self._train.outputs(first, self._lanes.share(x.astype(self._program.dtype))))[0]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(float)
 
 
@@ -191,8 +193,9 @@ def _settings(config: Config, snapshots: list[float], dtype: str) -> train.Setti
     integer: Any = np.int64
     thresholds: Any = np.asarray(snapshots, dtype)
     factor = 1.0 if constant else optimizer.factor
+    shrink = factor if optimizer.shrink is None else optimizer.shrink
     continued: Any = np.bool_(config.model.initial_weights is not None)
-    reals = map(real, (optimizer.step_size, cap, exponent, factor, optimizer.tolerance))
+    reals = map(real, (optimizer.step_size, cap, exponent, factor, shrink, optimizer.tolerance))
     numbers = optimizers.Numbers(*reals, continued=continued)
     ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
     return train.Settings(

@@ -107,8 +107,8 @@ def _table(name: str, length: int, columns: Mapping[str, np.ndarray | pa.Array])
     return pa.Table.from_arrays(arrays, schema=target)
 
 
-def chunk_tables(rows: Mapping[str, Any], filled: int, seeds: np.ndarray) -> dict[str, pa.Table]:
-    slots, lanes = np.nonzero(rows["valid"][:filled])
+def chunk_tables(rows: Mapping[str, Any], seeds: np.ndarray) -> dict[str, pa.Table]:
+    slots, lanes = np.nonzero(rows["valid"])
     pick = (slots, lanes)
     base = {"seed": seeds[lanes], "step": rows["step"][pick]}
     steps = base | {key: values[pick] for key, values in rows["steps"].items()}

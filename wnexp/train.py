@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from wnexp import losses, measures, network, optimizers, weightnorm
@@ -22,6 +23,8 @@ from wnexp import losses, measures, network, optimizers, weightnorm
 # Outcomes; the index is the code in `State.outcome`.
 OUTCOMES = ("running", "target_reached", "max_steps", "step_underflow", "non_finite")
 RUNNING, TARGET_REACHED, MAX_STEPS, STEP_UNDERFLOW, NON_FINITE = range(len(OUTCOMES))
+
+_SEEDS = PartitionSpec("seeds")
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Train(NamedTuple):
     """The compiled functions of one program."""
 
     start: Callable[..., State]  # (seeds (s,), initial weights, data, settings)
-    chunk: Callable[..., tuple[State, Any, Array]]  # (state, data, settings, attempts) -> state, rows, filled slots
+    chunk: Callable[..., tuple[State, Any, Array]]  # (state, data, settings, attempts) -> state, rows, filled (s,)
     weights: Callable[..., tuple]  # state -> effective weights of all layers
     limit: Callable[..., Array]  # (state, data) -> limit gradient directions (s, p)
     outputs: Callable[..., Array]  # (state, x (n, d)) -> network outputs (s, n, k)
@@ -139,6 +142,7 @@ def _problem(program: Program, state_seed, fixed, data: Data, settings: Settings
 
     return optimizers.Problem(
         to_weights=lambda parameters: weightnorm.to_weights(parameters, program.norms),
+        factors=lambda parameters: weightnorm.factors(parameters, program.norms),
         log_loss=_log_loss(program, fixed),
         precondition=precondition,
         x=data.train_x,
@@ -207,8 +211,12 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
     """Measure a seed. Rows of a seed that is not at a record point carry `valid = False`."""
     iterate, loss, reduction = state.iterate, program.loss, program.reduction
     weights = weightnorm.to_weights(iterate.parameters, program.norms)
-    gradient = jax.grad(_log_loss(program, state.fixed))(weights, data.train_x, data.train_y)
-    s = _margins(program, state.fixed, weights, data.train_x, data.train_y)
+
+    def log_loss(weights):
+        s = _margins(program, state.fixed, weights, data.train_x, data.train_y)
+        return losses.log_loss(s, loss, reduction), s
+
+    gradient, s = jax.grad(log_loss, has_aux=True)(weights)
     evaluation = measures.Evaluation(weights, gradient, iterate.log_loss, s)
     due = _due(state, settings)
     reached = _snapshots_reached(state, settings)
@@ -266,16 +274,31 @@ def _chunk(program: Program, state: State, data: Data, settings: Settings, attem
     _, row = jax.eval_shape(record, state)
     rows = jax.tree.map(lambda value: jnp.zeros((program.slots, *value.shape), value.dtype), row)
     slot, state, rows, _ = jax.lax.while_loop(unfinished, fill, (0, state, rows, False))
-    return state, rows, slot
+    return state, rows, jnp.full_like(state.outcome, slot)
 
 
 def _due_all(program: Program, state: State, settings: Settings) -> Array:
     return over_seeds(program, lambda state: _due(state, settings))(state)
 
 
+def _on_devices(mesh: Mesh | None, function, seeded: int, outputs: Any = _SEEDS):
+    """`function` on every device for its own seeds: the first `seeded` arguments have a seed axis, others none."""
+    if mesh is None:
+        return function
+
+    def call(*arguments):
+        inputs = tuple(_SEEDS if index < seeded else PartitionSpec() for index in range(len(arguments)))
+        return jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=outputs, check_vma=False)(*arguments)
+
+    return call
+
+
 @functools.lru_cache(maxsize=32)
-def make_train(program: Program) -> Train:
-    """The functions of a run, compiled at first use and shared by every later run of the same program."""
+def make_train(program: Program, mesh: Mesh | None = None) -> Train:
+    """The functions of a run, compiled at first use and shared by every later run of the same program.
+
+    With a mesh of devices, whose one axis is `seeds`, every device runs them for its share of the seeds.
+    """
 
     def start(seeds, weights, data, settings):
         return over_seeds(program, lambda seed, weights: _start(program, seed, weights, data, settings))(seeds, weights)
@@ -304,12 +327,15 @@ def make_train(program: Program) -> Train:
     def outputs(state, x):
         return over_seeds(program, lambda weights: network.apply(program.network, weights, x))(weights(state))
 
-    chunk = jax.jit(functools.partial(_chunk, program), donate_argnums=0)
+    by_slot = PartitionSpec(None, "seeds")
+    on_devices = functools.partial(_on_devices, mesh)
+    chunk = on_devices(functools.partial(_chunk, program), seeded=1, outputs=(_SEEDS, by_slot, _SEEDS))
+    chunk = jax.jit(chunk, donate_argnums=0)
     return Train(
-        start=jax.jit(start),
+        start=jax.jit(on_devices(start, seeded=2)),
         chunk=chunk,
-        weights=jax.jit(weights),
-        limit=jax.jit(limit),
-        outputs=jax.jit(outputs),
+        weights=jax.jit(on_devices(weights, seeded=1)),
+        limit=jax.jit(on_devices(limit, seeded=1)),
+        outputs=jax.jit(on_devices(outputs, seeded=1)),
         compilations=chunk._cache_size,  # pyright: ignore[reportAttributeAccessIssue]
     )

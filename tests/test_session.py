@@ -5,20 +5,13 @@ import pytest
 
 from tests.test_conf import compose
 from wnexp import data as datasets
-from wnexp import devices, session
+from wnexp import session
 from wnexp.config import UserError
 
 
 def prepared(*overrides):
     config = compose(*overrides)
     return session.prepare(config, datasets.load(config.data))
-
-
-def test_float64_on_a_device_without_it_is_a_clear_error():
-    with pytest.raises(UserError, match="float32"):
-        devices.check_precision("float64", "tpu")
-    devices.check_precision("float32", "tpu")
-    devices.check_precision("float64", "gpu")
 
 
 def test_seeds_are_consecutive_and_each_has_its_own_weights():

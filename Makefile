@@ -1,9 +1,10 @@
 # make run: install and make a first run with its figures.  make test: the tests.  make check: lint and tests, what .ci/run runs.
+# make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into outputs/gallery/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint check paper clean
+.PHONY: run test lint check bench paper clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -19,6 +20,10 @@ lint: .venv/tests-installed
 	$(BIN)/pyright
 
 check: lint test
+
+bench: .venv/bench-installed
+	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/growth.py
 
 TRAIN := $(BIN)/wnexp train -m outputs=outputs/paper
 EXPERIMENTS := simple_traj lin_sep xor conv_rate digits digits_cnn
@@ -48,6 +53,10 @@ paper: .venv/installed
 
 .venv/tests-installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ .venv/installed
+
+.venv/bench-installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@ .venv/installed
 
 clean:

@@ -1,0 +1,76 @@
+"""wnexp against PyTorch loops, and wnexp alone: the driver of `make bench`.
+
+python tests/benchmarks/bench.py [NAME ...] [--repeats 5] [--quick]
+
+NAME is a row of `ROWS` below; none: all of them. The sides of a comparison run in turns, one process at a time, each
+in its own process. A whole run writes `RESULTS.md` beside this file; `--quick` does one short turn of everything and
+writes nothing. Exit code 1 if a PyTorch loop did not do what wnexp does.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import alone
+import pairs
+from harness import HERE, Bench, Row, machine, table
+
+CONV_RATE = ("-m", "+experiment=conv_rate", "+norm=none", "model.depth=1,2,3,4")
+# Name -> its rows of the table.
+ROWS: dict[str, Callable[[Bench], list[Row]]] = {
+    "lin_sep_ewn": pairs.small("lin_sep_ewn", "lin-sep, EWN", "+experiment=lin_sep", "+norm=ewn"),
+    "lin_sep_swn": pairs.small("lin_sep_swn", "lin-sep, SWN", "+experiment=lin_sep", "+norm=swn"),
+    "xor_ewn": pairs.small("xor_ewn", "XOR, EWN", "+experiment=xor", "+norm=ewn"),
+    "conv_rate": pairs.small("conv_rate", "conv-rate, none, depth 1 to 4", *CONV_RATE),
+    "epoch_ewn": pairs.epoch("ewn"),
+    "epoch_none": pairs.epoch("none"),
+    "matrix_product": pairs.matrix_product,
+    "first_run": alone.first_run,
+    "attempts": alone.attempts,
+    "seeds_lin_sep": alone.seeds("lin_sep", "lin-sep, EWN"),
+    "seeds_xor": alone.seeds("xor", "XOR, EWN"),
+    "plot": alone.plot,
+    "list_runs": alone.list_runs,
+}
+
+
+def report(rows: list[Row], repeats: int) -> str:
+    """RESULTS.md."""
+    return (
+        f"# wnexp against PyTorch loops\n\n{machine()}; `make bench`, {repeats} turns, median [min, max].\n"
+        "In the first four experiments both sides record the same quantities at every step, and their log losses\n"
+        "agree to 1e-6 nats. The last column is the ratio of the medians, below 1 where PyTorch is faster; for many\n"
+        "seeds it is the ratio to the rate of one.\n"
+        f"\n{table(rows)}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*ROWS, []], metavar="NAME", help=", ".join(ROWS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    repeats = 1 if options.quick else options.repeats
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"note: the machine is busy (load {load:.1f}); PyTorch's threads suffer most from that", file=sys.stderr)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(repeats, options.quick, Path(folder), [])
+        for name in options.names or ROWS:
+            seen = len(bench.agreements)
+            made = ROWS[name](bench)
+            print(
+                "\n".join([*map(str, bench.agreements[seen:]), *("  ".join(row.cells()) for row in made)]), flush=True
+            )
+            rows += made
+    if not options.names and not options.quick:
+        (HERE / "RESULTS.md").write_text(report(rows, repeats))
+    return 0 if all(agreement.holds for agreement in bench.agreements) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""From a wnexp run to the PyTorch loop and back: the same data and initial weights, and whether both did the same."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+TOLERANCE = 1e-6  # nats, over the first STEPS_COMPARED; lin-sep under EWN is chaotic from step 150 on
+STEPS_COMPARED = 100
+
+
+class Agreement(NamedTuple):
+    """How far a PyTorch loop is from the wnexp run it repeats."""
+
+    what: str
+    difference: float  # nats, the largest over the first steps
+    steps: tuple[int, int]  # accepted in all, wnexp and PyTorch
+
+    @property
+    def holds(self) -> bool:
+        """Whether both did the same work."""
+        return self.difference <= TOLERANCE and abs(self.steps[0] - self.steps[1]) <= 0.02 * self.steps[0]
+
+    def __str__(self) -> str:
+        first = f"first {STEPS_COMPARED} log losses differ by at most {self.difference:.1e} nats"
+        verdict = "agree" if self.holds else "DISAGREE"
+        return f"{self.what}: {verdict}; {first}; {self.steps[0]:,} and {self.steps[1]:,} steps"
+
+
+def export(run: Path, path: Path) -> None:
+    """The run's data and its first seed's initial weights as `.npz`: train_x, ..., layers.0 `(fan_in, neurons)`, ..."""
+    from wnexp.config import from_flat
+    from wnexp.data import load
+    from wnexp.records import load_weights
+
+    status = json.loads((run / "run.json").read_text())
+    dataset = load(from_flat(status["config"]).data)
+    weights = load_weights(run / "snapshots" / f"seed={status['config']['seed']}" / "initial.safetensors")
+    arrays = {key.removesuffix(".weight"): array for key, array in weights.items()}
+    arrays |= {key: getattr(dataset, key) for key in ("train_x", "train_y", "test_x", "test_y")}
+    np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def compare(run: Path, records: Path) -> Agreement:
+    """The run's `steps.parquet`, recorded at every step, against the records of the PyTorch loop."""
+    ours = pd.read_parquet(run / "steps.parquet")["log_loss"].to_numpy()
+    with np.load(records) as arrays:
+        theirs = arrays["log_loss"]
+    count = min(STEPS_COMPARED, len(ours), len(theirs))
+    difference = float(np.abs(ours[:count] - theirs[:count]).max())
+    return Agreement(records.stem.removesuffix(".records"), difference, (len(ours) - 1, len(theirs) - 1))

@@ -1,0 +1,66 @@
+"""Epochs of MNIST's size in wnexp, as `torch_epoch.py` has them.
+
+python tests/benchmarks/wnexp_epoch.py --norm ewn [--samples N] [--width W] [--batch B] [--epochs E]
+
+A chunk of one attempt is an epoch (training pass, loss pass) and one record, for which the gradient over the whole
+training set is taken, everything is measured and the test set evaluated. A longer chunk has more epochs and still one
+record, so the difference tells them apart. Prints one JSON line with the seconds of an `epoch` and of an
+`epoch_and_record`. Compilation and a first chunk of either length come before.
+"""
+
+import argparse
+import json
+import time
+
+from harness import random_images
+
+from wnexp.config import Config, DataConfig, LossConfig, ModelConfig, NormConfig, OptimizerConfig, RecordConfig
+from wnexp.data import Dataset
+from wnexp.session import Session, prepare
+
+NEVER = 10**6
+
+
+def session(norm: str, samples: int, width: int, batch: int) -> Session:
+    """The training of `+experiment=mnist` on random images, started, its first record written."""
+    config = Config(
+        data=DataConfig(name="file"),
+        model=ModelConfig(name="mlp", widths=[width], activation="relu", bias="first", init="normal"),
+        norm=NormConfig(name=norm, layers="hidden"),
+        loss=LossConfig(name="cross_entropy", reduction="mean"),
+        optimizer=OptimizerConfig(name="sgd", frac=0.0, batch_size=batch),
+        precision="float32",
+        record=RecordConfig(every=NEVER),
+        device="cpu",
+    )
+    dataset = Dataset(*random_images(samples), *random_images(10_000, seed=1), image=(28, 28, 1))
+    made = prepare(config, dataset)
+    made.start()
+    made.chunk(0)
+    return made
+
+
+def seconds(made: Session, attempts: int) -> float:
+    """Of a chunk of so many epochs."""
+    began = time.perf_counter()
+    made.chunk(attempts)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--norm", choices=("ewn", "swn", "none"), required=True)
+    parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--epochs", type=int, default=2, help="in the longer chunk, at least 2")
+    options = parser.parse_args()
+    made = session(options.norm, options.samples, options.width, options.batch)
+    seconds(made, 1)
+    short, long = seconds(made, 1), seconds(made, options.epochs)
+    figures = {"epoch": (long - short) / (options.epochs - 1), "epoch_and_record": short}
+    print(json.dumps(vars(options) | figures))
+
+
+if __name__ == "__main__":
+    main()

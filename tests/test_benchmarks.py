@@ -1,0 +1,132 @@
+"""The benchmarks' own logic, and that their PyTorch loops compute what they are timed for. PyTorch is not required."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a script of the folder by its name, as they import each other."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+def test_every_name_is_a_function(load):
+    rows = load("bench").ROWS
+    assert rows
+    assert all(callable(function) for function in rows.values())
+
+
+@pytest.mark.parametrize(("more_is_better", "ratio"), [(False, 3.0), (True, 1 / 3)])
+def test_ratio_is_of_the_medians(load, more_is_better, ratio):
+    row = load("harness").Row("x", [2.0, 1.0, 99.0], [6.0, 7.0, 0.0], more_is_better=more_is_better)
+    assert row.faster_by() == pytest.approx(ratio)
+
+
+def test_table(load):
+    harness = load("harness")
+    rows = [harness.Row("both", [1.0, 1.5, 2.0], [30.0]), harness.Row("alone", [123456.0], unit="a second")]
+    assert harness.table(rows).splitlines() == [
+        "| what | wnexp | PyTorch | wnexp is faster by |",
+        "| --- | ---: | ---: | ---: |",
+        "| both | 1.50 [1.00, 2.00] s | 30.0 s | 20 |",
+        "| alone | 123,456 a second |  |  |",
+    ]
+
+
+def test_turns_alternate(load):
+    calls = []
+    assert load("harness").in_turns(2, lambda: calls.append("a") or 1, lambda: calls.append("b") or 2) == [
+        [1, 1],
+        [2, 2],
+    ]
+    assert calls == ["a", "b", "a", "b"]
+
+
+def test_process_that_fails_is_named(load, tmp_path):
+    harness = load("harness")
+    done = harness.run(["-c", "print('{\"a\": 1}')"], tmp_path, tmp_path)
+    assert done.json() == {"a": 1}
+    assert done.seconds > 0 and done.megabytes > 1
+    with pytest.raises(SystemExit, match="exit code 3"):
+        harness.run(["-c", "raise SystemExit(3)"], tmp_path, tmp_path)
+
+
+def test_agreement(load):
+    agreement = load("exchange").Agreement
+    assert agreement("x", 1e-9, (1000, 1010)).holds
+    assert not agreement("x", 1e-5, (1000, 1000)).holds
+    assert not agreement("x", 1e-9, (1000, 900)).holds
+
+
+def test_slope(load):
+    values = [1, 2, 4, 8, 16, 32]
+    assert load("growth").fitted_slope(values, [10 * v**1.5 for v in values]) == pytest.approx(1.5)
+
+
+def reference_epoch(weights, norm, x, y, order, batch, step):
+    """The mean loss after an epoch, in numpy and float64, gradients by hand in the effective weights."""
+    w, b, u = (weights[key].numpy().astype(float) for key in ("hidden", "bias", "output"))
+    alpha = np.log(np.linalg.norm(w, axis=0))
+    v = w / np.linalg.norm(w, axis=0) if norm == "ewn" else w
+
+    def forward(rows):
+        length = np.linalg.norm(v, axis=0)
+        effective = np.exp(alpha) * v / length if norm == "ewn" else v
+        hidden = np.maximum(rows @ effective + b, 0)
+        logits = hidden @ u
+        logits -= logits.max(axis=1, keepdims=True)
+        return effective, length, hidden, logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        effective, length, hidden, log_p = forward(x[chosen])
+        slope = (np.exp(log_p) - np.eye(10)[y[chosen]]) / len(chosen)
+        g = (slope @ u.T) * (hidden > 0)
+        pull = x[chosen].T @ g
+        u, b = u - step * hidden.T @ slope, b - step * g.sum(axis=0)
+        if norm == "none":
+            v = v - step * pull
+            continue
+        radial = (effective * pull).sum(axis=0)
+        alpha = alpha - step * radial
+        v = v - step * (np.exp(alpha + step * radial) / length * pull - radial * v / length**2)
+    return -forward(x)[3][np.arange(len(x)), y].mean()
+
+
+@pytest.mark.parametrize("norm", ["none", "ewn"])
+def test_variants_of_an_epoch_agree(load, norm, monkeypatch):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    epoch = load("torch_epoch")
+    monkeypatch.setattr(epoch, "TEST_SAMPLES", 100)
+    losses = [epoch.run(norm, variant, 300, 32, 128, 1)[1] for variant in epoch.VARIANTS]
+    x, y = load("harness").random_images(300)
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0)).numpy()
+    expected = reference_epoch(epoch.initial_weights(32, 0), norm, x.astype(float), y, order, 128, epoch.LEARNING_RATE)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [1, 7])
+def test_small_loop_is_measured_alike_in_blocks(load, block):
+    torch = pytest.importorskip("torch")
+    small = load("torch_small")
+    rng = np.random.default_rng(0)
+    weights = [torch.from_numpy(rng.uniform(-1, 1, shape)) for shape in ((2, 4), (4, 1))]
+    x, y = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=torch.float64), torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    data = {"train_x": x, "train_y": y, "test_x": x, "test_y": y, "fixed": torch.empty(0)}
+    problem = small.PROBLEMS["lin_sep_ewn"]._replace(steps=20)
+    records = small.Records(problem, data, block)
+    steps, attempts, log_loss = small.train(problem, data, weights, records)
+    columns = records.arrays()
+    assert steps == 20 <= attempts
+    assert all(len(column) == 21 for column in columns.values())
+    assert columns["log_loss"][-1] == log_loss < columns["log_loss"][0]
+    np.testing.assert_allclose(columns["margin"], columns["margins"].min(axis=-1))
+    total = np.sqrt(sum((columns[f"layers.{index}.weight_norm"] ** 2).sum(axis=-1) for index in (0, 1)))
+    np.testing.assert_allclose(columns["weight_norm"], total)

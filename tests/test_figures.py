@@ -12,9 +12,15 @@ from matplotlib.image import imread
 from wnexp import figures
 from wnexp.config import UserError
 from wnexp.figures.neurons import spread_layers
-from wnexp.figures.seeds import deviation, over_seeds
+from wnexp.figures.seeds import deviation, over_seeds, quantiles
 from wnexp.figures.series import load_series, telling_apart
 from wnexp.figures.style import legend, panels, wrapped
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch):
+    """Starting another one takes as long as a figure or two."""
+    monkeypatch.setattr(figures, "MOST_PROCESSES", 1)
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +200,21 @@ def test_the_predicted_line_goes_through_the_neurons_of_a_layer(runs):
     assert (y1 - y0) / (x1 - x0) == pytest.approx(-1)
     assert (x0 + x1) / 2 == pytest.approx(np.mean(layer.get_xdata()))
     assert (y0 + y1) / 2 == pytest.approx(np.mean(layer.get_ydata()))
+
+
+def test_processes_share_the_figures(runs, tmp_path, monkeypatch):
+    alone = figures.plot([runs / "outputs/lin_sep"], tmp_path / "alone")
+    monkeypatch.setattr(figures, "MOST_PROCESSES", 3)
+    monkeypatch.setattr(figures, "cores", lambda: 3)
+    shared = figures.plot([runs / "outputs/lin_sep"], tmp_path / "shared")
+    assert [path.name for path in shared] == [path.name for path in alone]
+    for one, other in zip(alone, shared, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_the_bands_are_numpys_quantiles_without_its_loop_over_columns():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(16, 300))
+    values[rng.random(values.shape) < 0.4] = np.nan
+    values[0] = rng.normal(size=300)
+    np.testing.assert_allclose(quantiles(values), np.nanquantile(values, (0.1, 0.5, 0.9), axis=0), rtol=1e-12)

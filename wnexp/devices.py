@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wnexp.config import UserError
+from wnexp.memory import cores
 
 _CPU_LANES = 64
 # Multiply-adds of an attempt up to which the launches of a GPU's kernels take longer than the whole of it on a CPU.
@@ -47,7 +48,7 @@ def _configure_jax() -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):  # JAX has started already
-            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+            jax.config.update("jax_num_cpu_devices", cores())
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -1,10 +1,18 @@
-"""How much memory there is: what cannot fit is refused before the system kills the process without a word."""
+"""How many cores and how much memory there are.
+
+What cannot fit is refused before the system kills the process without a word.
+"""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from wnexp.config import UserError
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available() -> int:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from wnexp import sealed
 from wnexp.config import UserError
 from wnexp.records import previous, write_atomically, write_json, write_table
-from wnexp.tables import REAL, TABLES, chunk_tables, column, schema
+from wnexp.tables import REAL, TABLES, chunk_tables, column, numbers, schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
 _WRITING_SHARE = 0.05  # of the run's time
@@ -203,9 +203,9 @@ class Records:
     def _with_limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> pa.Table:
         """The sorted `steps`, one cosine a row; the gradients' rows are in the order they came."""
         steps, gradients = self.table("steps"), self.table(".gradients")
-        lanes = np.searchsorted(seeds, gradients["seed"].to_numpy())
-        vectors = gradients["gradient"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        lanes = np.searchsorted(seeds, numbers(gradients["seed"].combine_chunks()))
+        vectors = numbers(gradients["gradient"].combine_chunks().flatten())
         cosines = np.einsum("rp,rp->r", vectors.reshape(len(lanes), -1), limit_directions[lanes])
-        cosines = cosines[np.lexsort((gradients["step"].to_numpy(), lanes))]
+        cosines = cosines[np.lexsort((numbers(gradients["step"].combine_chunks()), lanes))]
         index = steps.column_names.index("limit_cosine")
         return steps.set_column(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))

@@ -67,7 +67,7 @@ class Session:
         settings = _settings(config, self.snapshot_losses, program.head_dtype)
         self._fixed = self._lanes.share((_data(dataset, program), settings))
         self._state: Any = None
-        self._margin = math.nan
+        self._margins = np.full(config.seeds, math.nan)  # at every seed's last record
         # Epochs take long and are counted from one; a full-batch attempt takes microseconds.
         self.first_attempts = 1000 if optimizers.OPTIMIZERS[program.optimizer].full_batch else 1
 
@@ -102,7 +102,7 @@ class Session:
         seed are filled `(s,)`, and the places `(s,)` of its seeds in `seeds`.
         """
         active = (np.asarray(self._state.outcome) == train.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
-        parts, margins = [], []
+        parts = []
         for group in self._lanes.groups(active):
             if self._lanes.whole:
                 self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
@@ -113,10 +113,9 @@ class Session:
             own = np.flatnonzero(group < self._lanes.count)
             filled = np.asarray(filled)[own]
             rows = jax.tree.map(lambda a: np.asarray(a)[: filled.max(), own], rows)  # noqa: B023
-            if filled.min():
-                margins.append(rows["steps"]["margin"][filled - 1, np.arange(len(own))].min())
             parts.append((rows, filled, group[own]))
-        self._margin = float(min(margins, default=self._margin))
+            for slot, valid in enumerate(rows["valid"]):
+                self._margins[group[own[valid]]] = rows["steps"]["margin"][slot, valid]
         return parts
 
     def _own(self, tree: Any) -> Any:
@@ -137,7 +136,7 @@ class Session:
 
     def last_margin(self) -> float:
         """The smallest margin among the seeds at the last record."""
-        return self._margin
+        return float(np.nanmin(self._margins))
 
     def seed_figures(self) -> list[dict[str, Any]]:
         """Per seed: outcome, log loss, accepted steps, attempts, step size."""

@@ -89,6 +89,16 @@ def column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
 
 
+def numbers(array: pa.Array) -> np.ndarray:
+    """The inverse of `column`, NaN where it is null; `to_numpy` too would import pandas."""
+    return np.from_dlpack(array.fill_null(np.nan) if array.null_count else array)
+
+
+def _words(word: str, count: int) -> pa.Array:
+    offsets, letters = np.arange(count + 1, dtype=np.int32) * len(word.encode()), word.encode() * count
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(letters))
+
+
 def _lists(vectors: np.ndarray) -> pa.Array:
     offsets = np.arange(len(vectors) + 1) * vectors.shape[1]
     return pa.ListArray.from_arrays(column(offsets, pa.int32()), column(vectors.ravel(), REAL))
@@ -153,7 +163,7 @@ def plane_table(parts: Iterable[tuple[str, np.ndarray, np.ndarray | None, np.nda
     """The `plane` table from `(part, points (n, 2), labels (n,) or None, outputs (n,))`."""
     tables = []
     for part, points, labels, outputs in parts:
-        columns = {"part": pa.repeat(part, len(points)), "x": points[:, 0], "y": points[:, 1], "output": outputs}
+        columns = {"part": _words(part, len(points)), "x": points[:, 0], "y": points[:, 1], "output": outputs}
         if labels is not None:
             columns["label"] = labels.astype(np.float64)
         tables.append(_table("plane", len(points), columns))

@@ -208,7 +208,7 @@ def _advance(program: Program, state: State, data: Data, settings: Settings, lim
 
 
 def _record(program: Program, state: State, data: Data, settings: Settings) -> tuple[State, Any]:
-    """Measure a seed. Rows of a seed that is not at a record point carry `valid = False`."""
+    """Measure a seed at a record point: the rows, and the state with the record noted."""
     iterate, loss, reduction = state.iterate, program.loss, program.reduction
     weights = weightnorm.to_weights(iterate.parameters, program.norms)
 
@@ -218,11 +218,10 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
 
     gradient, s = jax.grad(log_loss, has_aux=True)(weights)
     evaluation = measures.Evaluation(weights, gradient, iterate.log_loss, s)
-    due = _due(state, settings)
     reached = _snapshots_reached(state, settings)
     rate = -(iterate.log_loss - state.recorded_log_loss) / (iterate.log_time - state.recorded_log_time)
     rows = {
-        "valid": due,
+        "valid": jnp.ones((), bool),
         "step": iterate.step,
         "snapshots": jnp.stack([state.snapshots_taken, reached]),
         "steps": {
@@ -251,13 +250,23 @@ def _record(program: Program, state: State, data: Data, settings: Settings) -> t
         recorded_log_time=iterate.log_time,
         snapshots_taken=reached,
     )
-    return jax.tree.map(lambda new, old: jnp.where(due, new, old), recorded, state), rows
+    return recorded, rows
 
 
 def _chunk(program: Program, state: State, data: Data, settings: Settings, attempts) -> tuple[State, Any, Any]:
     advance = over_seeds(program, lambda state, limit: _advance(program, state, data, settings, limit))
-    record = over_seeds(program, lambda state: _record(program, state, data, settings))
     limit = state.iterate.attempts + attempts
+
+    def measure(state):
+        return _record(program, state, data, settings)
+
+    _, row = jax.eval_shape(measure, jax.tree.map(lambda leaf: leaf[0], state))
+    zeros = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), row)
+
+    def record_if_due(state):
+        return jax.lax.cond(_due(state, settings), measure, lambda state: (state, zeros), state)
+
+    record = over_seeds(program, record_if_due)
 
     def unfinished(carry):
         slot, state, _, snapshot = carry
@@ -271,8 +280,8 @@ def _chunk(program: Program, state: State, data: Data, settings: Settings, attem
         taken = row["snapshots"]
         return slot + 1, state, rows, jnp.any(row["valid"] & (taken[:, 1] > taken[:, 0]))
 
-    _, row = jax.eval_shape(record, state)
-    rows = jax.tree.map(lambda value: jnp.zeros((program.slots, *value.shape), value.dtype), row)
+    shape = (program.slots, len(state.outcome))
+    rows = jax.tree.map(lambda value: jnp.zeros((*shape, *value.shape), value.dtype), row)
     slot, state, rows, _ = jax.lax.while_loop(unfinished, fill, (0, state, rows, False))
     return state, rows, jnp.full_like(state.outcome, slot)
 

@@ -26,7 +26,10 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8,
     "legend.title_fontsize": 8,
+    "figure.dpi": 150,
     "pdf.fonttype": 42,
+    "font.family": "STIXGeneral",
+    "mathtext.fontset": "stix",
 }
 mpl.rcParams.update(STYLE)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from wnexp.tables import TABLES
 from wnexp.train import OUTCOMES
 
-_DESCENDS = ("gd", "sgd", "flow")
+_DESCENDS = ("gd", "sgd", "sgd_clipped", "flow")
 # Column -> its smallest and largest value.
 _BOUNDS = {
     "alignment": (-1, 1),

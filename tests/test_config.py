@@ -36,6 +36,7 @@ def test_typed_fills_defaults_and_is_frozen():
         ({"model.widths": "[8,-1]"}, ["model.widths", "at least 1"]),
         ({"optimizer.step_size": "nan"}, ["optimizer.step_size=nan"]),
         ({"optimizer.factor": 1.0}, ["optimizer.factor", "above 1"]),
+        ({"optimizer.shrink": 1.0}, ["optimizer.shrink", "above 1"]),
         ({"optimizer.batch_size": 0}, ["optimizer.batch_size=0", "at least 1"]),
         ({"precision": "float16"}, ["precision=float16", "float32, float64"]),
         ({"device": "abacus"}, ["device=abacus", "cpu"]),

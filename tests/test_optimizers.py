@@ -104,3 +104,38 @@ def test_sgd_takes_the_loss_after_the_last_epoch_as_reference():
         reference = logistic(w, data.train_x, data.train_y)[0]
         values.append(np.log(reference))
     np.testing.assert_allclose(column(records, "log_loss")[1:], values, rtol=1e-10)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd_clipped"])
+def test_epochs_replay_the_rule(optimizer):
+    """Batches of one sample in the recorded order; `sgd_clipped` counts a batch's loss as the reference's at most.
+
+    `lr` goes up by one factor and down by another.
+    """
+    x, y = np.array([[1.0, 0.3], [0.8, -0.5], [-0.9, 0.4], [0.5, 1.0], [-1.0, -0.2]]), np.array([1, 1, -1, -1, -1])
+    data = train.Data(x, y, x[:0], y[:0])
+    w, lr, reference, value = np.array([0.3, -0.2]), 0.5, 1.0, logistic(np.array([0.3, -0.2]), x, y)[0] / 5
+    log, sizes, clipped, attempts = [np.log(value)], [lr], 0, 0
+    while len(log) <= 15:
+        proposal = w
+        key = jax.random.fold_in(jax.random.key(0), attempts)
+        for index in np.asarray(jax.random.permutation(key, 5)):
+            sample, slope = logistic(proposal, x[[index]], y[[index]])
+            share = reference / sample if optimizer == "sgd_clipped" and sample > reference else 1.0
+            clipped += share < 1
+            proposal = proposal - lr / reference * share * slope
+        new, attempts = logistic(proposal, x, y)[0] / 5, attempts + 1
+        if new <= value:
+            w, value, reference, lr = proposal, new, new, lr * 1.3
+            log.append(np.log(value))
+            sizes.append(lr)
+        else:
+            lr /= 2
+    assert attempts > 15 and (clipped > 5) == (optimizer == "sgd_clipped")
+    configuration = settings(target=-1e9, max_steps=15, step_size=0.5, cap=np.inf, frac=0.0, factor=1.3, shrink=2.0)
+    what = program(LINEAR, optimizer=optimizer, batch_size=1, reduction="mean")
+    weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
+    state, records = run(what, data, configuration._replace(record_ratio=np.float64(1.0)), weights=weights)
+    np.testing.assert_allclose(column(records, "log_loss"), log, rtol=1e-9)
+    np.testing.assert_allclose(column(records, "step_size"), sizes, rtol=1e-9)
+    assert int(state.iterate.attempts[0]) == attempts

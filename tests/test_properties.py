@@ -15,7 +15,7 @@ from wnexp import runner
 # Every draw compiles a program. To look further: WNEXP_EXAMPLES=300 pytest -n 0 tests/test_properties.py
 EXAMPLES = int(os.environ.get("WNEXP_EXAMPLES", "8"))
 PARTS = (
-    st.sampled_from(["gd", "gd_constant", "sgd", "flow"]),
+    st.sampled_from(["gd", "gd_constant", "sgd", "sgd_clipped", "flow"]),
     st.sampled_from(["lin_sep", "xor", "simple_traj", "conv_rate", "gaussian", "file"]),
     st.sampled_from(["none", "swn", "ewn"]),
     st.sampled_from(["cross_entropy", "exponential"]),
@@ -41,10 +41,10 @@ def overrides(draw):
     maybe("norm.v_norm", 1.0, 0.1, 20.0)
     maybe("precision", *(["float64"] if optimizer == "flow" else ["float64", "float32"]))
     maybe("optimizer.step_size", 1e-3, 0.1, 10.0)
-    if optimizer in ("gd", "sgd"):
+    if optimizer in ("gd", "sgd", "sgd_clipped"):
         maybe("optimizer.frac", 0, 1, 30)
         maybe("optimizer.step_size_cap", "null", 0.1)
-    if optimizer == "sgd":
+    if optimizer in ("sgd", "sgd_clipped"):
         maybe("optimizer.batch_size", 1, 3)
     if optimizer == "flow":
         maybe("optimizer.solver", "rosenbrock", "tsit5")

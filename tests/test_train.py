@@ -34,10 +34,10 @@ def program(architecture=SMALL, norm="none", **changes):
     )
 
 
-def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1):
+def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None):
     exponent = -1.0 if frac == 0 else 1 / frac - 1
     return optimizers.Numbers(
-        *map(np.float64, (step_size, cap, exponent, factor, factor, 1e-8)), continued=np.bool_(False)
+        *map(np.float64, (step_size, cap, exponent, factor, shrink or factor, 1e-8)), continued=np.bool_(False)
     )
 
 

@@ -36,6 +36,8 @@ def test_same_function_at_initialization(name, norm, v_norm, random):
     before = network.apply(architecture, network.merge(trained, fixed), x)
     after = network.apply(architecture, network.merge(weightnorm.to_weights(parameters, norms), fixed), x)
     np.testing.assert_allclose(after, before, rtol=1e-13, atol=1e-14)
+    factored = network.apply(architecture, network.merge(weightnorm.factors(parameters, norms), fixed), x)
+    np.testing.assert_allclose(factored, before, rtol=1e-13, atol=1e-14)
     for layer, start_weights in zip(parameters, trained, strict=True):
         if layer is not None and norm != "none":
             want = weightnorm.neuron_norms(start_weights["weight"]) if v_norm is None else v_norm
@@ -77,7 +79,9 @@ def test_pull_back_equals_autodiff_through_the_parametrization(name, norm, rando
     direct = jax.grad(lambda p: value(weightnorm.to_weights(p, norms)))(parameters)
     weights, pull_back = jax.vjp(lambda p: weightnorm.to_weights(p, norms), parameters)
     (pulled,) = pull_back(jax.grad(value)(weights))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), direct, pulled)
+    factored = jax.grad(lambda p: value(weightnorm.factors(p, norms)))(parameters)
+    for other in (pulled, factored):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), direct, other)
 
 
 def test_effective_flow_is_the_papers():

@@ -1,6 +1,6 @@
 """wnexp against PyTorch loops, and wnexp alone: the driver of `make bench`.
 
-python tests/benchmarks/bench.py [NAME ...] [--repeats 5] [--quick]
+python tests/benchmarks/bench.py [NAME ...] [--repeats 3] [--quick]
 
 NAME is a row of `ROWS` below; none: all of them. The sides of a comparison run in turns, one process at a time, each
 in its own process. A whole run writes `RESULTS.md` beside this file; `--quick` does one short turn of everything and
@@ -51,7 +51,7 @@ def report(rows: list[Row], repeats: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*ROWS, []], metavar="NAME", help=", ".join(ROWS))
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     repeats = 1 if options.quick else options.repeats

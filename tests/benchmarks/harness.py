@@ -107,17 +107,13 @@ def _version(name: str) -> str:
 
 
 def run(words: Sequence[str], folder: Path, cache: Path) -> Finished:
-    """Run `python ...` in that folder and wait. Raises `SystemExit` with its last lines if it fails.
-
-    OpenMP's threads are told not to spin: under any other load on the machine that slows PyTorch some twenty times.
-    """
+    """Run `python ...` in that folder and wait. Raises `SystemExit` with its last lines if it fails."""
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "MPLBACKEND": "Agg",
-        "OMP_WAIT_POLICY": "PASSIVE",
     }
     with (folder / "output.txt").open("w+") as output:
         began = time.perf_counter()

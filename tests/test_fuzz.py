@@ -11,7 +11,7 @@ import pytest
 from tests.fuzz import mutants
 from tests.test_conf import compose
 from tests.test_images import cifar_batch, idx
-from wnexp import images, overrides, report, runner
+from wnexp import images, overrides, records, report, runner
 from wnexp.config import UserError
 from wnexp.figures.series import load_series
 from wnexp.theory import runs as theory_runs
@@ -110,7 +110,7 @@ def test_a_status_with_other_values(run, tmp_path, reader):
     for status in edited(
         json.loads(path.read_text()), [None, [1]] if reader == "verify" else [None, "x", -1.5, [1], {}]
     ):
-        path.write_text(json.dumps(status))
+        records.write_status(path.parent, status)
         try:
             READERS[reader](tmp_path / "run")
         except UserError as error:

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.test_weightnorm import ARCHITECTURES, INPUTS
-from wnexp import network, prune
+from wnexp import network, prune, records
 from wnexp.cli import main
 from wnexp.config import UserError
 
@@ -177,7 +177,7 @@ def test_runs_that_cannot_be_pruned(runs, inside, tmp_path):
 def test_a_run_without_a_recorded_seed_is_one_line(runs, inside, tmp_path):
     run = shutil.copytree(runs["mlp"], tmp_path / "copy")
     status = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(status | {"seeds": []}))
+    records.write_status(run, status | {"seeds": []})
     code, _, err = inside("prune", run)
     assert code == 1 and "has no seed recorded yet" in err and len(err.splitlines()) == 1
 

@@ -58,10 +58,23 @@ def test_the_files_in_a_folder_of_data_belong_to_the_run(tmp_path):
 def test_runs_and_broken_status(tmp_path):
     run = tmp_path / "x" / "run"
     run.mkdir(parents=True)
-    records.write_json(run / "run.json", {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []})
+    records.write_status(run, {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []})
     assert records.find_runs(tmp_path) == [tmp_path / "x" / "run"]
     assert records.read_status(tmp_path) is None
     for damage in ("{", "[]", "{}", '{"status": "finished", "config": {}, "seeds": []}', "\udc80"):
         (run / "run.json").write_text(damage, errors="surrogateescape")
         with pytest.raises(UserError, match="overwrite=true"):
             records.read_status(run)
+
+
+def test_a_changed_digit_in_the_status_is_noticed_and_the_version_before_used(tmp_path):
+    status = {"status": "running", "config": {"seed": 5, "norm.name": "swn"}, "seeds": [], "loop_seconds": 1.25}
+    for seconds in (1.25, 2.5):
+        records.write_status(tmp_path, status | {"loop_seconds": seconds}, keep_previous=True)
+    path = tmp_path / "run.json"
+    assert (records.read_status(tmp_path) or {})["loop_seconds"] == 2.5
+    path.write_text(path.read_text().replace("2.5", "3.5"))
+    assert records.read_status(tmp_path) == status
+    records.previous(path).unlink()
+    with pytest.raises(UserError, match="its checksum differs"):
+        records.read_status(tmp_path)

@@ -66,7 +66,7 @@ def test_runs_that_died_or_are_damaged_are_shown_as_such(tmp_path, capsys):
     base = {"status": "running", "config": {"seed": 0, "norm.name": "ewn"}, "versions": {}, "seeds": []}
     for name in ("dead", "torn", "alive"):
         (tmp_path / name).mkdir()
-        records.write_json(tmp_path / name / "run.json", base)
+        records.write_status(tmp_path / name, base)
     (tmp_path / "torn" / "run.json").write_text("{")
     with lock.hold(tmp_path / "alive"):
         report.print_runs(tmp_path)

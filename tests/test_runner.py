@@ -279,14 +279,14 @@ def test_a_run_of_another_version_is_named(inside, tmp_path, finished):
     del old["config"]["optimizer.variables"]
     old["versions"]["wnexp"] = "0.0.9"
     old["status"] = "finished" if finished else "running"
-    path.write_text(json.dumps(old))
+    records.write_status(path.parent, old)
     code, out, err = inside("train", *QUICK)
     if finished:
         assert code == 0 and "finished earlier" in out, "a new setting at its default changes nothing"
     else:
         assert code == 1 and "begun by wnexp 0.0.9" in err and "optimizer.variables is new" in err
     old["config"]["optimizer.momentum"] = 0.9
-    path.write_text(json.dumps(old))
+    records.write_status(path.parent, old)
     code, _, err = inside("train", *QUICK)
     assert code == 1 and "optimizer.momentum is gone" in err and len(err.splitlines()) == 2
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from wnexp import sealed
 from wnexp.config import UserError
-from wnexp.records import previous, write_atomically, write_json, write_table
+from wnexp.records import previous, write_atomically, write_status, write_table
 from wnexp.tables import REAL, TABLES, chunk_tables, column, numbers, schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -95,7 +95,7 @@ class Records:
             self._changed.discard(name)
         if leaves is not None:
             self._save_checkpoint(leaves)
-        write_json(self.directory / "run.json", self.status)
+        write_status(self.directory, self.status, keep_previous=True)
         self._last_write = time.monotonic()
         self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
 
@@ -109,13 +109,12 @@ class Records:
         return (self.directory / "checkpoint.safetensors").exists()
 
     def _save_status_alone(self) -> None:
-        path = self.directory / "run.json"
         try:
-            write_json(path, self.status)
+            write_status(self.directory, self.status)
         except OSError:  # not even room for that: what only an unfinished run needs makes it
             with suppress(OSError):
                 (self.directory / ".gradients.parquet").unlink(missing_ok=True)
-                write_json(path, self.status)
+                write_status(self.directory, self.status)
 
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""

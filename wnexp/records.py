@@ -50,10 +50,16 @@ def write_atomically(path: Path, write, keep_previous: bool = False) -> None:
         raise
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """A JSON file, atomically."""
-    text = json.dumps(content, indent=1, default=str, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+def write_status(directory: Path, content: Mapping[str, Any], keep_previous: bool = False) -> None:
+    """`run.json`, atomically, with a checksum of everything else in it."""
+    plain = json.loads(json.dumps(content, default=str, allow_nan=False))
+    text = json.dumps(plain | {_CHECKSUM: _checksum(plain)}, indent=1) + "\n"
+    write_atomically(directory / "run.json", lambda temporary: temporary.write_text(text), keep_previous)
+
+
+def _checksum(status: Mapping[str, Any]) -> str:
+    text = json.dumps({key: value for key, value in status.items() if key != _CHECKSUM}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_table(path: Path, table: pa.Table, keep_previous: bool = False) -> None:
@@ -79,6 +85,7 @@ def load_weights(path: Path) -> dict[str, np.ndarray]:
 # What readers of run.json rely on, and what may be missing but must be of its kind.
 _STATUS = {"status": str, "config": dict, "seeds": list}
 _SEED_FIGURES = {"seed": int, "outcome": str, "log_loss": int | float | None}
+_CHECKSUM = "sha256"
 _PERHAPS = {"wall_seconds": int | float, "loop_seconds": int | float, "versions": dict, "error": str}
 
 
@@ -94,19 +101,30 @@ def _check_kinds(place: str, content: Any, kinds: Mapping[str, Any]) -> None:
 
 
 def read_status(directory: Path) -> dict[str, Any] | None:
-    """`run.json`, or None if there is none. Raises `UserError` if it cannot be read."""
+    """`run.json`, or None if there is none; of a run that goes on, the version before it where it is damaged.
+
+    Raises `UserError` if neither can be read.
+    """
     path = directory / "run.json"
     try:
-        status = json.loads(path.read_text())
-        _check_kinds("", status, _STATUS)
-        _check_kinds("config.", status["config"], {"seed": int, "norm.name": str})
-        for figures in status["seeds"]:
-            _check_kinds("seeds.", figures, _SEED_FIGURES)
-        return status
+        return _read_status(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            return _read_status(previous(path))
         raise UserError(f"{path} cannot be read ({error}); overwrite=true runs this again from the start") from None
+
+
+def _read_status(path: Path) -> dict[str, Any]:
+    status = json.loads(path.read_text())
+    _check_kinds("", status, _STATUS)
+    _check_kinds("config.", status["config"], {"seed": int, "norm.name": str})
+    for figures in status["seeds"]:
+        _check_kinds("seeds.", figures, _SEED_FIGURES)
+    if status.pop(_CHECKSUM, None) not in (None, _checksum(status)):
+        raise ValueError("its checksum differs: it is damaged, or was edited")
+    return status
 
 
 def runs_at(paths: Sequence[Path]) -> list[Path]:

@@ -30,7 +30,7 @@ ALLOWED = {
     "train": {"network", "weightnorm", "losses", "measures", "optimizers", "data"},
     "tables": set(),
     "sealed": set(),
-    "records": {"config", "images", "sealed", "tables"},
+    "records": {"config", "images", "memory", "sealed", "tables"},
     "lock": {"config"},
     "stopping": set(),
     "recording": {"config", "records", "sealed", "tables"},

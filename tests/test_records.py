@@ -1,9 +1,10 @@
 """The run directory: finding runs, weights files, what differs."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from wnexp import images, records
+from wnexp import images, memory, records
 from wnexp.config import Config, DataConfig, UserError
 
 
@@ -65,6 +66,16 @@ def test_runs_and_broken_status(tmp_path):
         (run / "run.json").write_text(damage, errors="surrogateescape")
         with pytest.raises(UserError, match="overwrite=true"):
             records.read_status(run)
+
+
+def test_a_table_of_more_rows_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """Twenty million equal numbers are a few kilobytes on the disk."""
+    records.write_table(tmp_path / "steps.parquet", pa.table({"step": np.zeros(20_000_000)}))
+    assert (tmp_path / "steps.parquet").stat().st_size < 200_000
+    assert records.read_table(tmp_path / "steps.parquet").num_rows == 20_000_000
+    monkeypatch.setattr(memory, "available", lambda: 10**8)
+    with pytest.raises(UserError, match="GiB of memory"):
+        records.read_table(tmp_path / "steps.parquet")
 
 
 def test_a_changed_digit_in_the_status_is_noticed_and_the_version_before_used(tmp_path):

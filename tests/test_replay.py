@@ -89,7 +89,7 @@ def test_conv_rate_loss_and_angle_at_every_step(norm, depth):
     weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(depth))
     configuration = every_step(facts, target=-np.inf, max_steps=4999)
     configuration = configuration._replace(
-        optimizer=optimizers.Numbers(*map(np.float64, (0.001, 1, 0, 1, 1e-8)), continued=np.bool_(False))
+        optimizer=optimizers.Numbers(*map(np.float64, (0.001, 1, 0, 1, 1, 1e-8)), continued=np.bool_(False))
     )
     _, records = run(what, data, configuration, weights=weights)
     np.testing.assert_allclose(np.exp(column(records, "log_loss")), arrays["ref_train_loss"], atol=5e-6)

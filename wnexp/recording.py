@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from wnexp import sealed
 from wnexp.config import UserError
-from wnexp.records import previous, write_atomically, write_status, write_table
+from wnexp.records import previous, read_table, write_atomically, write_status, write_table
 from wnexp.tables import REAL, TABLES, chunk_tables, column, numbers, schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
@@ -172,8 +171,7 @@ class Records:
         reasons = []
         for file in (path, previous(path)):
             try:
-                with pq.ParquetFile(file, page_checksum_verification=True) as stored:
-                    table = stored.read().cast(schema(name))
+                table = read_table(file).cast(schema(name))
                 lanes = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
                 table = table.filter(pa.array(table["step"].to_numpy() <= steps[lanes]))
                 if table.num_rows == count:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wnexp import sealed
+from wnexp import memory, sealed
 from wnexp.config import Config, UserError, as_dict
 from wnexp.images import SOURCES
 from wnexp.tables import schema as schema
@@ -65,6 +65,16 @@ def _checksum(status: Mapping[str, Any]) -> str:
 def write_table(path: Path, table: pa.Table, keep_previous: bool = False) -> None:
     """A parquet file, atomically, with a checksum on every page."""
     write_atomically(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True), keep_previous)
+
+
+def read_table(path: Path) -> pa.Table:
+    """A parquet file, its checksums verified.
+
+    Raises `UserError` if it says that it holds more than the memory, `OSError` or `ValueError` if it is damaged.
+    """
+    with pq.ParquetFile(path, page_checksum_verification=True) as stored:
+        memory.check(8 * stored.metadata.num_rows * stored.metadata.num_columns, f"{path} as it says")
+        return stored.read()
 
 
 def save_weights(path: Path, weights: Sequence[Mapping[str, np.ndarray]]) -> None:

@@ -133,7 +133,7 @@ def _tables(run: Path) -> Tables:
         path = run / f"{name}.parquet"
         try:
             if path.exists():
-                tables[name] = pd.read_parquet(path, page_checksum_verification=True)
+                tables[name] = records.read_table(path).to_pandas()
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from None
     return tables

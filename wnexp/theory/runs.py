@@ -168,12 +168,9 @@ def load(directory: Path) -> Run:
     if status is None or not (directory / "steps.parquet").exists():
         raise UserError(f"{directory}: no records yet")
     try:
-        steps = pd.read_parquet(directory / "steps.parquet", page_checksum_verification=True)
-        neurons = pd.read_parquet(
-            directory / "neurons.parquet",
-            page_checksum_verification=True,
-            columns=["seed", "step", "layer", "neuron", "weight_norm", "log_gradient_norm", "alignment"],
-        )
+        steps = records.read_table(directory / "steps.parquet").to_pandas()
+        columns = ["seed", "step", "layer", "neuron", "weight_norm", "log_gradient_norm", "alignment"]
+        neurons = records.read_table(directory / "neurons.parquet").select(columns).to_pandas()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{directory}: records cannot be read ({str(error).splitlines()[0]})") from None
     config = from_flat(status["config"])

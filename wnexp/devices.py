@@ -104,12 +104,14 @@ class Lanes:
         starts = range(0, max(1, int(active.sum())), self.width)
         return [order[min(start, self.total - self.width) :][: self.width] for start in starts]
 
-    def map(self, function: Callable, tree: Any, *shared: Any) -> Any:
-        """`function(tree, *shared)` over all lanes; in more than one group the result is on the host."""
+    def map(self, function: Callable, tree: Any, *shared: Any, wanted: Any = slice(None)) -> Any:
+        """`function(tree, *shared)` over all lanes, or at least those wanted; in groups the result is on the host."""
         if self.whole:
             return function(*self.split(tree), *shared)
         result: Any = None
-        for group in self.groups(np.ones(self.total, bool)):
+        active = np.zeros(self.total, bool)
+        active[wanted] = True
+        for group in self.groups(active):
             part = jax.device_get(function(*self.split(jax.tree.map(lambda a: a[group], tree)), *shared))  # noqa: B023
             if result is None:
                 result = jax.tree.map(lambda a: np.empty((self.total, *a.shape[1:]), a.dtype), part)

@@ -230,7 +230,7 @@ def _append(record: Records, session, parts: list[Any]) -> None:
 
 def _save_snapshots(record: Records, session, name: str, lanes) -> None:
     if len(lanes):
-        weights = session.weights()
+        weights = session.weights(lanes)
     for lane in lanes:
         layers = [{key: array[lane] for key, array in layer.items()} for layer in weights]
         path = record.directory / "snapshots" / f"seed={session.seeds[lane]}" / f"{name}.safetensors"

@@ -154,9 +154,9 @@ class Session:
             for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
         ]
 
-    def weights(self) -> Any:
-        """Effective weights of all layers, a leading seed axis on every array."""
-        return self._own(self._lanes.map(self._train.weights, (self._state,)))
+    def weights(self, wanted: Any = slice(None)) -> Any:
+        """Effective weights of all layers, a leading seed axis on every array; right for the places wanted."""
+        return self._own(self._lanes.map(self._train.weights, (self._state,), wanted=wanted))
 
     def limit_directions(self) -> np.ndarray | None:
         """The limit gradient direction of every seed, `(seeds, weights)`; None where gradients are not recorded."""

@@ -33,8 +33,9 @@ def test_yaml(inside, tmp_path, content):
     folder.mkdir(parents=True)
     (folder / "theirs.yaml").write_bytes(content.encode("latin-1"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    code, _, err = inside("train", "--config-dir", "mine", "model=theirs", "stop.max_steps=1")
-    assert code == 1 and 1 <= len(err.splitlines()) <= 2 and "Traceback" not in err
+    for words in (["--config-dir", "mine"], [f"hydra.searchpath=[file://{tmp_path}/mine]"]):
+        code, _, err = inside("train", *words, "model=theirs", "stop.max_steps=1")
+        assert code == 1 and 1 <= len(err.splitlines()) <= 2 and "Traceback" not in err
     assert not (tmp_path / "owned").exists() and not list(tmp_path.rglob("run.json"))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
 

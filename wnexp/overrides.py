@@ -95,11 +95,19 @@ def check(words: Sequence[str]) -> None:
     parser = get_args_parser()
     parser.error = refuse
     parsed = parser.parse_args(words)
-    for folder in (parsed.config_dir, parsed.config_path):
+    overrides = OverridesParser.create().parse_overrides(parsed.overrides)
+    for folder in (parsed.config_dir, parsed.config_path, *_searched(overrides)):
         for path in sorted(Path(folder).rglob("*.yaml")) if folder else ():
             _check_yaml(path)
-    for override in OverridesParser.create().parse_overrides(parsed.overrides):
+    for override in overrides:
         _check(override)
+
+
+def _searched(overrides: Sequence[Override]) -> list[str]:
+    """The folders of `hydra.searchpath=[file://FOLDER,...]`."""
+    paths = [override.value() for override in overrides if override.key_or_group == "hydra.searchpath"]
+    entries = [entry for path in paths if isinstance(path, list) for entry in path]
+    return [str(getattr(entry, "text", entry)).removeprefix("file://") for entry in entries]
 
 
 _DEEPEST = 50

@@ -3,7 +3,7 @@
 Seeds are independent, so every device trains its own share of them in its own loop and waits for no other. On a CPU
 each core counts as a device, takes `_CPU_LANES` seeds before the next one gets any, and never more: what costs is
 then the arithmetic, no longer the operations' overhead, seeds that are done make room for others instead of being
-computed along, and no number depends on how many cores there are.
+computed along, and no number depends on how many devices share them.
 """
 
 import math

@@ -136,7 +136,7 @@ class Session:
 
     def last_margin(self) -> float:
         """The smallest margin among the seeds at the last record."""
-        return float(np.nanmin(self._margins))
+        return float(np.min(self._margins))
 
     def seed_figures(self) -> list[dict[str, Any]]:
         """Per seed: outcome, log loss, accepted steps, attempts, step size."""

@@ -14,7 +14,7 @@ from wnexp.data import Dataset
 
 _SLOTS = 128
 MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
-_CACHED_ACTIVATIONS = 2**22  # on a CPU where no step needs the gradient over all samples: what its cache holds
+_CACHED_ACTIVATIONS = 2**22  # of one seed at a time, whose steps need no gradient over all samples: a CPU's cache
 
 
 def build_network(config: Config, dataset: Dataset) -> network.Network:
@@ -77,6 +77,8 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         raise UserError(f"optimizer={optimizer.name} needs optimizer.batch_size, an integer of at least 1")
     choose(losses.LOSSES, "loss", config.loss.name)
     choose(network.INITIALIZERS, "model.init", config.model.init)
+    # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
+    batched = optimizers.OPTIMIZERS[optimizer.name].full_batch or platform != "cpu"
     return train.Program(
         network=architecture,
         norms=plain if effective else norms,
@@ -92,16 +94,15 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> train.Prog
         max_samples=config.record.max_samples,
         max_gradient=config.record.max_gradient,
         slots=_SLOTS,
-        # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
-        batched=optimizers.OPTIMIZERS[optimizer.name].full_batch or platform != "cpu",
-        block=_block(architecture, optimizer.name, platform, config.seeds),
+        batched=batched,
+        block=_block(architecture, batched, config.seeds),
         solver=optimizer.solver,
     )
 
 
-def _block(architecture: network.Network, optimizer: str, platform: str, seeds: int) -> int:
-    cached = platform == "cpu" and not optimizers.OPTIMIZERS[optimizer].full_batch
-    return max(1, (_CACHED_ACTIVATIONS if cached else MOST_ACTIVATIONS) // (architecture.activations * seeds))
+def _block(architecture: network.Network, batched: bool, seeds: int) -> int:
+    most = MOST_ACTIVATIONS // seeds if batched else _CACHED_ACTIVATIONS
+    return max(1, most // architecture.activations)
 
 
 def _check_flow(config: Config, architecture: network.Network) -> None:

@@ -19,7 +19,8 @@ are refused. `sgd_clipped`, a rule of ours, steps as if no batch had a loss abov
 
     theta' = theta - lr * min(L_batch / Lref, 1) * grad log L_batch    (frac = 0),
 
-so an epoch that fails does so by little, and a larger `lr` succeeds.
+so an epoch that fails does so by little, and a larger `lr` succeeds. (With `loss.reduction=sum` both losses are sums, a
+batch's of fewer samples, and less is clipped.)
 Gradient flow (`flow.py`) proposes steps of an adaptive solver; it rejects those whose error is too large.
 """
 

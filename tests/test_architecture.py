@@ -40,7 +40,7 @@ ALLOWED = {
     "prune": {"config", "data", "build", "devices", "network", "losses", "records", "tables"},
     "report": {"config", "lock", "records", "recording"},
     "runner": {"config", "errors", "data", "lock", "records", "recording", "session", "report", "stopping", "tables"},
-    "figures": {"config", "memory", "records", "figures", "tables"},
+    "figures": {"config", "memory", "records", "figures", "stopping", "tables"},
     "theory": {"config", "data", "build", "network", "records", "runner", "report", "figures"},
     "cli": {
         *("config", "errors", "overrides", "records", "runner", "prune", "report", "stopping", "figures", "theory"),

@@ -1,8 +1,12 @@
 """Figures: every one is made from real records, is not blank, and says what it shows."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +19,7 @@ from wnexp.figures.neurons import spread_layers
 from wnexp.figures.seeds import deviation, over_seeds, quantiles
 from wnexp.figures.series import load_series, telling_apart
 from wnexp.figures.style import legend, panels, wrapped
+from wnexp.memory import cores
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +215,25 @@ def test_processes_share_the_figures(runs, tmp_path, monkeypatch):
     assert [path.name for path in shared] == [path.name for path in alone]
     for one, other in zip(alone, shared, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for the other processes in /proc")
+@pytest.mark.skipif(cores() < 2, reason="one process draws all")
+@pytest.mark.parametrize("pause", [0.05, 0.5])
+def test_ctrl_c_is_one_line_from_all_processes(runs, tmp_path, pause):
+    """At a terminal it reaches the whole group, processes that still import among them."""
+    words = [sys.executable, "-m", "wnexp", "plot", str(runs / "outputs/lin_sep"), "--to", str(tmp_path / "figures")]
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(children.read_text().split()) < 2:  # one of them keeps multiprocessing's books
+        time.sleep(0.01)
+    time.sleep(pause)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "wnexp: interrupted\n"
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_the_bands_are_numpys_quantiles_without_its_loop_over_columns():

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,11 +43,11 @@ class Stop:
 
 
 @contextmanager
-def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Handle both signals, where nobody else does: launchers of sweeps have handlers of their own."""
+def _handled(handler: Callable[[int, Any], None] | signal.Handlers, numbers: Iterable[int] = _RAISED) -> Iterator[None]:
+    """Handle the signals, where nobody else does: launchers of sweeps have handlers of their own."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in _RAISED:
+        for number in numbers:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, _raise):
                 before[number] = signal.signal(number, handler)
     try:
@@ -61,6 +61,13 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
 def raising() -> Iterator[None]:
     """Both signals raise their exceptions at once."""
     with _handled(_raise):
+        yield
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Ctrl-C is ignored, for good by processes started meanwhile: it reaches them too, but their parent ends them."""
+    with _handled(signal.SIG_IGN, [signal.SIGINT]):
         yield
 
 

@@ -7,7 +7,6 @@ None where the records do not hold what it shows. Runs that differ in their seed
 import gc
 import logging
 import os
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from wnexp import records
+from wnexp import records, stopping
 from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity
 from wnexp.figures.series import Series, load_series
 from wnexp.memory import cores
@@ -54,9 +53,10 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
     runs = records.runs_at(paths)
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
     names, shares = list(FIGURES), min(MOST_PROCESSES, cores())
-    with ProcessPoolExecutor(shares, get_context("spawn"), _ignore_interrupts) as pool:
-        for _ in range(1, shares):
-            pool.submit(_ready)  # they import while this one reads the records
+    with ProcessPoolExecutor(max(1, shares - 1), get_context("spawn")) as pool:
+        with stopping.ignored():
+            for _ in range(1, shares):
+                pool.submit(_ready)  # they import while this one reads the records
         series = load_series(runs)
         folder.mkdir(parents=True, exist_ok=True)
         others = [pool.submit(_draw, names[share::shares], series, folder) for share in range(1, shares)]
@@ -66,11 +66,6 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
 
 def _ready() -> None:
     """What a process does first: the imports above."""
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the process that waits for the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw(names: Sequence[str], series: Sequence[Series], folder: Path) -> dict[str, list[Path]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from wnexp import records
 from wnexp.figures import save
 from wnexp.figures.style import NORM_COLOURS, panels
 
@@ -20,7 +21,7 @@ _ROW_INCHES = 0.17
 
 def draw(path: Path, folder: Path) -> list[Path]:
     """One figure for every claim in the table, and the exponents against the degree. Returns the files written."""
-    table = pd.read_parquet(path)
+    table = records.read_table(path).to_pandas()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for claim, rows in table.groupby("claim", sort=False):

@@ -45,7 +45,7 @@ def effective_neurons(series: Sequence[Series]) -> Figure | None:
         panel.set_ylim(bottom=0)
         panel.set_title(f"layer {layer}")
         panel.set_xlabel("$-$log training loss (nats)")
-    axes[0, 0].set_ylabel(r"$(\sum_u \|w_u\|)^2 / \sum_u \|w_u\|^2$")
+    axes[0, 0].set_ylabel(r"effective neurons $(\sum_u\,\|w_u\|)^2 /\, \sum_u\,\|w_u\|^2$")
     legend(figure, "\n".join(filter(None, (part, seeds_note(series)))))
     return figure
 

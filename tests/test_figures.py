@@ -16,8 +16,8 @@ from matplotlib.image import imread
 from wnexp import figures
 from wnexp.config import UserError
 from wnexp.figures.neurons import spread_layers
-from wnexp.figures.seeds import deviation, over_seeds, quantiles
-from wnexp.figures.series import load_series, telling_apart
+from wnexp.figures.seeds import deviation, over_seeds, quantiles, seeds_note
+from wnexp.figures.series import Series, load_series, telling_apart
 from wnexp.figures.style import legend, panels, wrapped
 from wnexp.memory import cores
 
@@ -135,7 +135,7 @@ def test_a_finished_seed_stays_where_it_is_and_the_band_within_the_values():
     line, band = drawn_over_seeds("step")
     np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 4])
     np.testing.assert_allclose(line.get_ydata(), [0, -3, -5.5, -5.5])
-    assert line.get_label() == "both (2 seeds)"
+    assert line.get_label() == "both", "a legend names a series once, however many seeds a panel has of it"
     assert -10 < band[:, 1].min() < -5.5 and band[:, 1].max() <= 0
 
 
@@ -147,6 +147,13 @@ def test_along_the_loss_a_seed_ends_where_it_ended():
 def test_one_standard_deviation_is_cut_at_the_values():
     low, middle, high = deviation(np.array([[-1.0], [-1.0], [-0.4]]))
     assert middle[0] == pytest.approx(-0.8) and low[0] == -1 and high[0] == pytest.approx(-0.8 + 0.2828, abs=1e-4)
+
+
+@pytest.mark.parametrize(("seeds", "begin"), [([1, 1], ""), ([3, 3], "3 seeds: median"), ([16, 1], "1 to 16 seeds: m")])
+def test_the_note_says_how_many_seeds_there_are(seeds, begin):
+    series = [Series({}, [{"steps": pd.DataFrame({"seed": range(count)})}], {}) for count in seeds]
+    note = seeds_note(series)
+    assert note.startswith(begin) and bool(note) == bool(begin)
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():

@@ -41,14 +41,17 @@ def deviation(values: np.ndarray) -> Band:
 
 
 NOTES = {
-    quantiles: "several seeds: median, band from the 10 % to the 90 % quantile",
-    deviation: "several seeds: mean, band of one standard deviation within the seeds' range",
+    quantiles: "median, band from the 10 % to the 90 % quantile",
+    deviation: "mean, band of one standard deviation within the seeds' range",
 }
 
 
 def seeds_note(series: Sequence[Series], summary: Callable[[np.ndarray], Band] = quantiles) -> str:
-    """What the lines and bands are, where a series has several seeds."""
-    return NOTES[summary] if any(one.seeds > 1 for one in series) else ""
+    """Of how many seeds the lines and bands are what, where a series has several."""
+    counts = sorted({one.seeds for one in series})
+    if counts[-1] == 1:
+        return ""
+    return f"{' to '.join(dict.fromkeys((str(counts[0]), str(counts[-1]))))} seeds: {NOTES[summary]}"
 
 
 def over_seeds(
@@ -80,7 +83,7 @@ def over_seeds(
     values = np.stack([_on_grid(grid, xs, ys, beyond) for xs, ys in curves])
     common = np.isfinite(values).sum(axis=0) >= len(curves) / 2
     low, middle, high = summary(values[:, common])
-    panel.plot(grid[common], middle, label=f"{label} ({len(curves)} seeds)", **look)
+    panel.plot(grid[common], middle, label=label, **look)
     panel.fill_between(grid[common], low, high, color=look["color"], alpha=0.2, linewidth=0)
 
 

@@ -14,11 +14,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tests.conftest import REPLAY
+from tests.conftest import MNIST_16K
 from wnexp import data, images
 from wnexp.config import DataConfig, UserError
 
-MNIST_16K = REPLAY.parents[1] / "data" / "mnist-16k"
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 

@@ -216,16 +216,3 @@ def test_a_seed_that_did_not_get_so_far_has_fewer_levels(runs, tmp_path):
     (run / "snapshots" / "seed=1" / "log_loss=-3.safetensors").unlink()
     rows = pd.DataFrame(prune.prune(run, [0]).rows)
     assert rows.groupby("seed")["log_loss"].min().tolist() == [-3, -1]
-
-
-def test_ewn_stands_pruning_that_unnormalized_networks_do_not(inside, tmp_path):
-    """The shape of the paper's pruning curves at -300 nats, on a part of the digits and 100 neurons, one seed."""
-    few = ("data.train_samples=250", "optimizer.batch_size=250", "model.widths=[100]", "snapshots=[-300]")
-    assert inside("train", "-m", "+experiment=digits", "+norm=none,ewn", *few)[0] == 0
-    accuracy = {}
-    for run in (path.parent for path in tmp_path.rglob("run.json")):
-        for row in prune.prune(run, [0, 80]).rows:
-            key = row["norm"], row["percent"]
-            accuracy[key] = max(row["test_accuracy"], accuracy.get(key, 0))
-    assert min(accuracy["none", 0], accuracy["ewn", 0]) > 0.93
-    assert accuracy["ewn", 80] > accuracy["none", 80] + 0.1

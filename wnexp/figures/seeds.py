@@ -48,10 +48,10 @@ NOTES = {
 
 def seeds_note(series: Sequence[Series], summary: Callable[[np.ndarray], Band] = quantiles) -> str:
     """Of how many seeds the lines and bands are what, where a series has several."""
-    counts = sorted({one.seeds for one in series})
-    if counts[-1] == 1:
-        return ""
-    return f"{' to '.join(dict.fromkeys((str(counts[0]), str(counts[-1]))))} seeds: {NOTES[summary]}"
+    counts = [one.seeds for one in series]
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"{number} seeds: {NOTES[summary]}" if most > 1 else ""
 
 
 def over_seeds(

@@ -108,7 +108,7 @@ def pruning(series: Sequence[Series]) -> Figure | None:
         panel.set_title(f"log loss {level:g}")
         panel.set_xlabel("hidden neurons removed (%)")
     label_rows(axes, f"best {label}")
-    legend(figure, seeds_note(series, deviation))
+    legend(figure, seeds_note([one for one, _ in shown], deviation))
     return figure
 
 

@@ -9,16 +9,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.image import imread
 
 from wnexp import figures
 from wnexp.config import UserError
-from wnexp.figures.neurons import spread_layers
-from wnexp.figures.seeds import deviation, over_seeds, quantiles, seeds_note
-from wnexp.figures.series import Series, load_series, telling_apart
-from wnexp.figures.style import legend, panels, wrapped
+from wnexp.figures.series import load_series
 from wnexp.memory import cores
 
 
@@ -118,79 +114,6 @@ def test_a_run_with_a_damaged_table_is_left_out(runs, tmp_path, monkeypatch, cap
         figures.plot([tmp_path / "seed1"])
 
 
-def curves(x="step", seeds=2):
-    """Seed 0 ends at 2, seed 1 at 4, ten times as high."""
-    one, other = {"x": [0, 1, 2], "y": [0.0, -1, -1]}, {"x": [0, 2, 4], "y": [0.0, -10, -10]}
-    frames = [pd.DataFrame(rows).assign(seed=seed) for seed, rows in enumerate((one, other)[:seeds])]
-    return pd.concat(frames).rename(columns={"x": x})
-
-
-def drawn_over_seeds(x, **options):
-    _, axes = panels(1, 1)
-    over_seeds(axes[0, 0], curves(x), x, "y", "both", {"color": "#000000"}, **options)
-    return axes[0, 0].lines[-1], axes[0, 0].collections[0].get_paths()[0].vertices
-
-
-def test_a_finished_seed_stays_where_it_is_and_the_band_within_the_values():
-    line, band = drawn_over_seeds("step")
-    np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2, 4])
-    np.testing.assert_allclose(line.get_ydata(), [0, -3, -5.5, -5.5])
-    assert line.get_label() == "both", "a legend names a series once, however many seeds a panel has of it"
-    assert -10 < band[:, 1].min() < -5.5 and band[:, 1].max() <= 0
-
-
-def test_along_the_loss_a_seed_ends_where_it_ended():
-    line, _ = drawn_over_seeds("depth")
-    np.testing.assert_allclose(line.get_ydata(), [0, -3, -5.5, -10])
-
-
-def test_one_standard_deviation_is_cut_at_the_values():
-    low, middle, high = deviation(np.array([[-1.0], [-1.0], [-0.4]]))
-    assert middle[0] == pytest.approx(-0.8) and low[0] == -1 and high[0] == pytest.approx(-0.8 + 0.2828, abs=1e-4)
-
-
-@pytest.mark.parametrize(("seeds", "begin"), [([1, 1], ""), ([3, 3], "3 seeds: median"), ([16, 1], "1 to 16 seeds: m")])
-def test_the_note_says_how_many_seeds_there_are(seeds, begin):
-    series = [Series({}, [{"steps": pd.DataFrame({"seed": range(count)})}], {}) for count in seeds]
-    note = seeds_note(series)
-    assert note.startswith(begin) and bool(note) == bool(begin)
-
-
-def test_labels_are_the_keys_that_differ_without_what_follows():
-    base = {"norm.name": "none", "data.name": "xor", "optimizer.frac": 15, "model.widths": [8], "seed": 0, "seeds": 1}
-    by_norm = [base, base | {"norm.name": "ewn", "optimizer.frac": 5, "seed": 3, "seeds": 4}]
-    assert telling_apart(by_norm) == ["norm.name"]
-    assert telling_apart([*by_norm, base | {"model.widths": [9]}]) == ["norm.name", "model.widths"]
-    assert telling_apart([base, base | {"optimizer.frac": 3}]) == ["optimizer.frac"]
-    assert telling_apart([base, base | {"norm.name": "ewn", "model.widths": [9]}]) == ["norm.name", "model.widths"]
-    assert telling_apart([base, base | {"data.name": "lin_sep", "model.widths": [9]}]) == ["data.name"]
-    files = [{"data.path": name, "data.path (sha256)": name * 2} for name in "ab"]
-    assert telling_apart(files) == ["data.path"]
-
-
-def test_the_legend_is_below_the_panels_and_within_the_figure():
-    figure, axes = panels(1, 2)
-    for panel in axes[0]:
-        for index in range(5):
-            panel.plot([0, 1], [0, 1], label=f"norm=ewn, model.widths=[{index}], optimizer.step_size_cap=null")
-    legend(figure, "a note")
-    figure.draw_without_rendering()
-    (box,) = [one.get_window_extent() for one in figure.legends]
-    assert len(figure.legends[0].get_texts()) == 5, "a label of two panels is there once"
-    assert all(box.y1 <= panel.get_tightbbox().y0 for panel in axes[0])
-    assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width
-
-
-@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (4, (1, 4)), (5, (2, 3)), (12, (3, 4))])
-def test_panels_come_in_rows_of_at_most_four(count, shape):
-    figure, axes = wrapped(count)
-    assert len(axes) == len(figure.axes) == count and axes[0].get_subplotspec().get_gridspec().get_geometry() == shape
-
-
-def test_of_many_layers_some_from_first_to_last():
-    assert spread_layers([0, 1, 2]) == [0, 1, 2] and spread_layers(range(14)) == [0, 4, 9, 13]
-
-
 def test_norm_against_gradient_is_shown_at_the_snapshots(runs):
     series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=ewn*")))
     series[0].config["snapshots"] = [-5, -20, -1000]
@@ -241,11 +164,3 @@ def test_ctrl_c_is_one_line_from_all_processes(runs, tmp_path, pause):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err == "wnexp: interrupted\n"
     assert not list(tmp_path.rglob("*.tmp"))
-
-
-def test_the_bands_are_numpys_quantiles_without_its_loop_over_columns():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(16, 300))
-    values[rng.random(values.shape) < 0.4] = np.nan
-    values[0] = rng.normal(size=300)
-    np.testing.assert_allclose(quantiles(values), np.nanquantile(values, (0.1, 0.5, 0.9), axis=0), rtol=1e-12)

@@ -20,9 +20,6 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16k"
-
 
 @pytest.fixture
 def wnexp(tmp_path):

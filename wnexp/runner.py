@@ -1,185 +1,248 @@
-"""One run from its configuration to its run directory: the shell around the pure training program.
+"""The spine: one run from its configuration to its run directory.
 
-Hydra calls `job` for every job of a command. Data set -> program -> chunks -> records, with a progress bar on a
-terminal and silence elsewhere.
+Data set -> session -> chunks -> records and snapshots. Nothing is printed here; listeners are told what happens.
 """
 
 import platform
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
-from wnexp import data as datasets
-from wnexp import lock, records, stopping
-from wnexp.config import Config, UserError, typed
-from wnexp.errors import explain
-from wnexp.recording import Records, remove_scratch
-from wnexp.report import ELSEWHERE, Progress, report_run, shown
-from wnexp.tables import plane_table
+from wnexp import signals
+from wnexp.config.schema import Config, flat, flat_defaults
+from wnexp.data.dataset import Dataset
+from wnexp.errors import UserError, explain
+from wnexp.runs import identity, lock, snapshots, status
+from wnexp.runs.files import shown
+from wnexp.runs.reader import Run
+from wnexp.runs.status import Status
+from wnexp.runs.tables import plane_table
+from wnexp.runs.writer import Records, remove_scratch
+from wnexp.training.program import build_network
+from wnexp.training.session import Session, prepare
 
-Summary = dict[str, Any]
 _RESUMES = "the records so far are kept, the same command resumes"
 _STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
 _MOST_ATTEMPTS = 2**40  # a chunk that its records end early would double its attempts for ever
-_GRID_POINTS = 81
 
 
-def job(composed: DictConfig) -> Summary:
-    """Hydra's task function. What the user can mend comes back as a summary, so the other jobs of a sweep go on."""
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
+@dataclass(frozen=True)
+class LiveRun:
+    """A run that goes on, as listeners see it."""
 
-    hydra = HydraConfig.get()
-    directory = Path(hydra.runtime.output_dir)
-    try:
-        return run(typed(composed), directory, lambda: _save_hydra(directory, composed, hydra))
-    except lock.BusyError as error:
-        if hydra.mode == RunMode.MULTIRUN:  # another sweep over this folder has the job: share the work
-            print(f"{shown(directory)}: {error}; left to it")
-            return {"directory": str(directory), "status": ELSEWHERE}
-        message = explain(error)
-    except (UserError, OSError, MemoryError) as error:
-        message = explain(error)
-    except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
-        if hydra.mode != RunMode.MULTIRUN:
-            raise
-        traceback.print_exc()
-        message = f"{type(error).__name__}: {error}"
-    with suppress(OSError):  # made by Hydra before we could look
-        directory.rmdir()
-        directory.parent.rmdir()
-    print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
-    return {"directory": str(directory), "status": "failed", "error": message}
+    directory: Path
+    session: Session
+    records: Records
+
+    @property
+    def status(self) -> Status:
+        """What `run.json` says or will say next."""
+        return self.records.status
 
 
-def _save_hydra(directory: Path, composed: DictConfig, hydra) -> None:
-    folder = directory / ".hydra"
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(composed, folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / "hydra.yaml")
-    OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+class Listener:
+    """Told what happens to a run; whoever shows or logs runs overrides what it needs."""
+
+    def skipped(self, directory: Path) -> None:
+        """The run had finished earlier and is not run again."""
+
+    def started(self, run: LiveRun) -> None:
+        """The run starts or resumes; `run.session.notes` and `run.records.notes` say what is unusual."""
+
+    def chunk(self, run: LiveRun) -> None:
+        """Some attempts have been made and their records appended."""
+
+    def snapshot(self, path: Path) -> None:
+        """A snapshot has been written."""
+
+    def finished(self, run: LiveRun) -> None:
+        """All is written."""
+
+    def failed(self, run: LiveRun, reason: str) -> None:
+        """The run ended early; what could be saved is."""
 
 
-def run(config: Config, directory: Path, save_hydra: Callable[[], None] = lambda: None) -> Summary:
-    """Train what `config` says into `directory`, or resume it, or say that it is finished. Returns `run.json`.
+def train(overrides: Sequence[str], directory: Path | None = None, listeners: Sequence[Listener] = ()) -> Run:
+    """Compose a run from overrides, as on the command line, and train it. Returns the run, to be read.
 
-    Raises `UserError` for what the user can mend, `BusyError` while another process runs there, and `OSError` when the
-    directory cannot be written.
+    Without `directory` the run goes where the command would put it. Raises as `run_in`.
+    """
+    from wnexp.config.compose import compose, typed
+    from wnexp.training.options import OPTIONS
+
+    composed, name = compose(overrides, OPTIONS)
+    config = typed(composed, OPTIONS)
+    directory = Path(config.outputs) / name if directory is None else directory
+    run_in(directory, config, listeners)
+    return Run(directory)
+
+
+def run_in(
+    directory: Path, config: Config, listeners: Sequence[Listener] = (), on_start: Callable[[], None] = lambda: None
+) -> Status:
+    """Train what `config` says into `directory`, or resume it, or leave it if it is finished. Returns its status.
+
+    `on_start` is called once the run may write. Raises `UserError` for what the user can mend, `BusyError` while
+    another process runs there, and `OSError` when the directory cannot be written.
     """
     with lock.hold(directory):
-        return _run(config, directory, save_hydra)
+        return _run(config, directory, listeners, on_start)
 
 
-def _run(config: Config, directory: Path, save_hydra: Callable[[], None]) -> Summary:
+def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_start: Callable[[], None]) -> Status:
     began = time.monotonic()
     stored = _stored_run(config, directory)
-    if stored is not None and stored["status"] == "finished":
+    if stored is not None and stored.status == status.FINISHED:
         with suppress(OSError):  # its last process may have been killed while it tidied up
             remove_scratch(directory)
-        print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
-        return stored | {"directory": str(directory), "skipped": True}
-    dataset = datasets.load(config.data)
+        _tell(listeners, "skipped", directory)
+        return stored
+    dataset: Dataset = config.data.load()
 
-    from wnexp.session import prepare  # JAX is imported only once the data are there
-
-    session = prepare(config, dataset)
-    status = _first_status(config, session.platform, stored)
-    record = Records(directory, status)
+    session = prepare(config, dataset, snapshots.read)
+    first = _first_status(config, session, stored)
+    run = LiveRun(directory, session, Records(directory, first, session.tables))
     compile_began = time.monotonic()
-    leaves = record.restore() if stored is not None else None
+    leaves = run.records.restore() if stored is not None else None
     if leaves is not None:
         session.restore(leaves)
     else:
         session.start()
-        _check_target(config, session)
-        record.clear()
-    with stopping.deferred() as stop:
+        _check_target(session)
+        run.records.clear()
+    _tell(listeners, "started", run)
+    with signals.deferred() as stop:
         try:
-            save_hydra()
-            record.save()
+            on_start()
+            run.records.save()
             if leaves is None:
-                _save_snapshots(record, session, "initial", range(len(session.seeds)))
-            _append(record, session, session.chunk(0))
-            status["compile_seconds"] = time.monotonic() - compile_began
-            _train(config, session, record, began, stop)
-        except (KeyboardInterrupt, stopping.Terminated) as signal:
-            resumable = record.fail("interrupted" if isinstance(signal, KeyboardInterrupt) else "terminated")
-            signal.args = (_RESUMES if resumable else _STARTS_AGAIN,)
+                _snapshots(run, listeners, snapshots.INITIAL, np.arange(len(session.seeds)))
+            _append(run, listeners, session.chunk(0))
+            run.status.compile_seconds = time.monotonic() - compile_began
+            _train(run, listeners, began, stop)
+        except (KeyboardInterrupt, signals.Terminated) as signal:
+            reason = "interrupted" if isinstance(signal, KeyboardInterrupt) else "terminated"
+            signal.args = (_RESUMES if run.records.fail(reason) else _STARTS_AGAIN,)
+            _tell(listeners, "failed", run, reason)
             raise
         except BaseException as error:
-            record.fail(explain(error) or f"{type(error).__name__}: {error}")
+            reason = explain(error) or f"{type(error).__name__}: {error}"
+            run.records.fail(reason)
+            _tell(listeners, "failed", run, reason)
             raise
-    report_run(record, session)
+    _tell(listeners, "finished", run)
     stop.check(f"{shown(directory)} had just finished")
-    return status | {"directory": str(directory)}
+    return run.status
 
 
-def _stored_run(config: Config, directory: Path) -> dict[str, Any] | None:
+def _tell(listeners: Sequence[Listener], event: str, *arguments: Any) -> None:
+    for listener in listeners:
+        getattr(listener, event)(*arguments)
+
+
+def _stored_run(config: Config, directory: Path) -> Status | None:
     """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's."""
     try:
-        stored = records.read_status(directory)
+        stored = status.read(directory)
     except UserError:
         if not config.overwrite:
             raise
         return None
-    if stored is None or config.overwrite or not stored["seeds"]:  # no seeds: it ended before its first record
+    if stored is None or config.overwrite or not stored.seeds:  # no seeds: it ended before its first record
         return None
-    identity = records.identity(config)
-    if stored["status"] == "finished":  # a setting that a later version added, left at its default, changes nothing
-        stored["config"] = records.with_new_defaults(stored["config"], identity)
-    added, gone = records.schema_changes(stored["config"], identity)
+    now, finished = identity.identity(config), stored.status == status.FINISHED
+    if finished:
+        stored.config = _as_now(config, stored, now)
+    elsewhere = "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+    added, gone = identity.schema_changes(stored.config, now)
+    made, own = stored.versions.get("wnexp"), version("wnexp")
     if added or gone:
         parts = [*(f"{key} is new" for key in added), *(f"{key} is gone" for key in gone)]
-        made, now = (versions.get("wnexp") for versions in (stored.get("versions", {}), {"wnexp": version("wnexp")}))
         raise UserError(
-            f"{shown(directory)} was begun by wnexp {made} with other settings than {now} has: {', '.join(parts)};\n"
-            "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+            f"{shown(directory)} was begun by wnexp {made} with other settings than {own} has: "
+            f"{', '.join(parts)};\n{elsewhere}"
         )
-    differing = records.differing_keys(stored["config"], identity)
+    differing = identity.differing_keys(stored.config, now)
     if differing:
         raise UserError(
-            f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n"
-            "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+            f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n{elsewhere}"
         )
+    if not finished and stored.schema != status.SCHEMA:
+        raise UserError(f"{shown(directory)} was begun by an earlier wnexp and can only be resumed by it;\n{elsewhere}")
     return stored
 
 
-def _check_target(config: Config, session) -> None:
-    if np.all(session.log_losses() <= config.stop.log_loss):
+class Reopened(NamedTuple):
+    """A run in objects again."""
+
+    config: Config
+    settings: dict[str, Any]  # the flat ones, as this version would store them
+    dataset: Dataset
+    network: Any  # `nn.network.Network`, as the run's model makes it for these data
+
+
+def reopen(run: Run) -> Reopened:
+    """The configuration, data set and network of a run. Raises `UserError` where they cannot be had any more.
+
+    One that an earlier version has written is read too.
+    """
+    from wnexp.config.compose import from_flat, upgraded
+    from wnexp.training.options import OPTIONS
+
+    settings = run.settings if run.status.schema == status.SCHEMA else upgraded(run.settings, OPTIONS)
+    config = from_flat(settings, OPTIONS)
+    dataset = config.data.load()
+    return Reopened(config=config, settings=flat(config), dataset=dataset, network=build_network(config, dataset))
+
+
+def changed_files(run: Run, config: Config) -> list[str]:
+    """The files of a run, as `key (digest then -> now)`, whose contents are no longer those that it was trained on."""
+    differing = identity.differing_keys(run.config, identity.identity(config))
+    return [entry for entry in differing if identity.is_digest(entry)]
+
+
+def _as_now(config: Config, stored: Status, now: dict[str, Any]) -> dict[str, Any]:
+    """The stored identity in today's terms: a setting added since and left at its default changes nothing."""
+    from wnexp.config.compose import upgraded
+    from wnexp.training.options import OPTIONS
+
+    then = stored.config if stored.schema == status.SCHEMA else upgraded(stored.config, OPTIONS)
+    return identity.with_new_defaults(then, now, flat_defaults(config, OPTIONS))
+
+
+def _check_target(session: Session) -> None:
+    if np.all(session.log_losses() <= session.target):
         raise UserError(
-            f"stop.log_loss={config.stop.log_loss} is already met by the initial weights "
+            f"stop.log_loss={session.target} is already met by the initial weights "
             f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
         )
 
 
-def _first_status(config: Config, device: str, stored: dict[str, Any] | None) -> dict[str, Any]:
+def _first_status(config: Config, session: Session, stored: Status | None) -> Status:
     packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
-    return {
-        "status": "running",
-        "seeds": stored["seeds"] if stored else [],
-        "steps": 0,
-        "attempts": 0,
-        "wall_seconds": 0.0,
-        "compile_seconds": 0.0,
-        "loop_seconds": stored["loop_seconds"] if stored else 0.0,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "device": device,
-        "precision": config.precision,
-        "git_commit": _git_commit(),
-        "command": " ".join(sys.argv),
-        "config": records.identity(config),
-        "earlier_seconds": stored["wall_seconds"] if stored else 0.0,
-    }
+    return Status(
+        status=status.RUNNING,
+        config=identity.identity(config),
+        seeds=stored.seeds if stored else [],
+        loop_seconds=stored.loop_seconds if stored else 0.0,
+        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
+        device=session.platform,
+        precision=config.precision,
+        git_commit=_git_commit(),
+        command=" ".join(sys.argv),
+        law=session.law,
+        earlier_seconds=stored.wall_seconds if stored else 0.0,
+        extra=stored.extra if stored else {},
+    )
 
 
 def _git_commit() -> str | None:
@@ -193,68 +256,42 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(config: Config, session, record: Records, began: float, stop: stopping.Stop) -> None:
-    status, attempts = record.status, session.first_attempts
-    with Progress(config.stop.log_loss) as show:
-        while session.running():
-            chunk_began = time.monotonic()
-            chunk = session.chunk(attempts)
-            seconds = time.monotonic() - chunk_began
-            status["loop_seconds"] += seconds
-            _append(record, session, chunk)
-            show(record, session)
-            attempts = int(
-                np.clip(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0), 1, _MOST_ATTEMPTS)
-            )
-            _update(status, session, began)
-            if record.due() or stop.asked:
-                record.save(session.leaves())
-            stop.check()
-    _save_snapshots(record, session, "final", range(len(session.seeds)))
-    _update(status, session, began)
-    status["status"] = "finished"
-    record.finish(session.limit_directions(), session.seeds, _plane(session))
+def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: signals.Stop) -> None:
+    session, records, attempts = run.session, run.records, run.session.first_attempts
+    while session.running():
+        chunk_began = time.monotonic()
+        rows = session.chunk(attempts)
+        seconds = time.monotonic() - chunk_began
+        run.status.loop_seconds += seconds
+        _append(run, listeners, rows)
+        attempts = int(np.clip(attempts * np.clip(_CHUNK_SECONDS / max(seconds, 1e-9), 0.2, 8.0), 1, _MOST_ATTEMPTS))
+        _update(run, began)
+        _tell(listeners, "chunk", run)
+        if records.due() or stop.asked:
+            records.save(session.leaves())
+        stop.check()
+    _snapshots(run, listeners, snapshots.FINAL, np.arange(len(session.seeds)))
+    _update(run, began)
+    run.status.status = status.FINISHED
+    plane = session.plane()
+    records.finish(session.limit_directions(), session.seeds, None if plane is None else plane_table(plane))
 
 
-def _append(record: Records, session, parts: list[Any]) -> None:
-    for rows, filled, lanes in parts:
-        if not len(rows["valid"]):
-            continue
-        record.append(rows, session.seeds[lanes])
-        last = (filled - 1, np.arange(len(lanes)))  # of each seed; a snapshot ends the chunk
-        before, after = np.moveaxis(rows["snapshots"][last], -1, 0)
-        for index in range(before.min(), after.max()):
-            taken = rows["valid"][last] & (before <= index) & (index < after)
-            _save_snapshots(record, session, f"log_loss={session.snapshot_losses[index]:.12g}", lanes[taken])
+def _append(run: LiveRun, listeners: Sequence[Listener], parts: Sequence[Any]) -> None:
+    for rows in parts:
+        run.records.append(rows, run.session.seeds[rows.places])
+        for log_loss, places in rows.snapshots:
+            _snapshots(run, listeners, snapshots.at(log_loss), places)
 
 
-def _save_snapshots(record: Records, session, name: str, lanes) -> None:
-    if len(lanes):
-        weights = session.weights(lanes)
-    for lane in lanes:
-        layers = [{key: array[lane] for key, array in layer.items()} for layer in weights]
-        path = record.directory / "snapshots" / f"seed={session.seeds[lane]}" / f"{name}.safetensors"
-        records.save_weights(path, layers)
+def _snapshots(run: LiveRun, listeners: Sequence[Listener], name: str, places: np.ndarray) -> None:
+    for seed, arrays in run.session.weight_arrays(places).items():
+        _tell(listeners, "snapshot", snapshots.write(run.directory, seed, name, arrays))
 
 
-def _update(status: dict[str, Any], session, began: float) -> None:
-    status["seeds"] = session.seed_figures()
-    status["steps"] = max(figures["step"] for figures in status["seeds"])
-    status["attempts"] = max(figures["attempts"] for figures in status["seeds"])
-    status["wall_seconds"] = status["earlier_seconds"] + time.monotonic() - began
-
-
-def _plane(session):
-    """The final decision function of the first seed on a grid, for data in the plane."""
-    dataset = session.dataset
-    if dataset.train_x.shape[1] != 2:
-        return None
-    everything = np.concatenate([dataset.train_x, dataset.test_x])
-    low, high = everything.min(axis=0), everything.max(axis=0)
-    middle, reach = (low + high) / 2, max(0.6 * float((high - low).max()), 1.0)
-    axes = [np.linspace(center - reach, center + reach, _GRID_POINTS) for center in middle]
-    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
-    outputs = session.first_decision(np.concatenate([everything, grid]))
-    cuts = np.cumsum([len(dataset.train_x), len(dataset.test_x)])
-    points, labels = (dataset.train_x, dataset.test_x, grid), (dataset.train_y, dataset.test_y, None)
-    return plane_table(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))
+def _update(run: LiveRun, began: float) -> None:
+    now = run.status
+    now.seeds = run.session.seed_figures()
+    now.steps = max(figures["step"] for figures in now.seeds)
+    now.attempts = max(figures["attempts"] for figures in now.seeds)
+    now.wall_seconds = now.earlier_seconds + time.monotonic() - began

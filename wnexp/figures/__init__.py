@@ -16,10 +16,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from wnexp import records, stopping
+from wnexp import signals
 from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity
 from wnexp.figures.series import Series, load_series
-from wnexp.memory import cores
+from wnexp.resources import cores
+from wnexp.runs import reader
+from wnexp.runs.files import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
 
@@ -50,11 +52,11 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
 
     Raises `UserError` where there are no runs or no records.
     """
-    runs = records.runs_at(paths)
+    runs = reader.runs_at(paths)
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
     names, shares = list(FIGURES), min(MOST_PROCESSES, cores())
     with ProcessPoolExecutor(max(1, shares - 1), get_context("spawn")) as pool:
-        with stopping.ignored():
+        with signals.ignored():
             for _ in range(1, shares):
                 pool.submit(_ready)  # they import while this one reads the records
         series = load_series(runs)
@@ -90,7 +92,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     }
     for suffix, options in formats.items():
         write = partial(figure.savefig, format=suffix, **options)
-        records.write_atomically(folder / f"{name}.{suffix}", write)
+        write_atomically(folder / f"{name}.{suffix}", write)
         written.append(_relative(folder / f"{name}.{suffix}"))
     return written
 

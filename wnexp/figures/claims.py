@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from wnexp import records
 from wnexp.figures import save
-from wnexp.figures.style import NORM_COLOURS, panels
+from wnexp.figures.style import PALETTE, law_colour, panels
+from wnexp.runs.files import read_table
 
 _MARKERS = {"holds": "o", "not reached": "^", "fails": "X"}
 _ROW_INCHES = 0.17
@@ -21,7 +21,7 @@ _ROW_INCHES = 0.17
 
 def draw(path: Path, folder: Path) -> list[Path]:
     """One figure for every claim in the table, and the exponents against the degree. Returns the files written."""
-    table = records.read_table(path).to_pandas()
+    table = read_table(path).to_pandas()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for claim, rows in table.groupby("claim", sort=False):
@@ -46,7 +46,7 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
                 chosen.index,
                 xerr=chosen["uncertainty"],
                 fmt=_MARKERS[str(verdict)],
-                color=NORM_COLOURS[str(norm)],
+                color=_colour(of_norm),
                 markersize=4,
                 linewidth=0.8,
                 label=f"{norm}, {verdict}",
@@ -58,6 +58,13 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
     panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}", 80)), fontsize=8)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+def _colour(of_norm: pd.DataFrame) -> str:
+    """The colour of the norm that the rows are of."""
+    law = of_norm[["normalizes", "slope"]].iloc[0]
+    known = law_colour(None if law.isna().any() else {"normalizes": law["normalizes"], "slope": law["slope"]})
+    return known or PALETTE[3]
 
 
 def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, float]:
@@ -78,7 +85,7 @@ def _exponents(rows: pd.DataFrame) -> Figure:
             of_norm["measured"],
             yerr=of_norm["uncertainty"],
             fmt="o",
-            color=NORM_COLOURS[str(norm)],
+            color=_colour(of_norm),
             markersize=4,
             label=str(norm),
         )

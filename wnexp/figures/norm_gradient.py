@@ -15,7 +15,6 @@ from wnexp.figures.neurons import spread_layers
 from wnexp.figures.series import ACTIVE_RATIO, Series
 from wnexp.figures.style import MOST_COLUMNS, PALETTE, label_rows, legend, title, wrapped
 
-_SLOPES = {"ewn": -1, "swn": 1}
 _MOST_LEVELS = 3
 
 
@@ -38,7 +37,7 @@ def norm_gradient(series: Sequence[Series]) -> Figure | None:
     for panel, (one, level) in zip(axes, places, strict=True):
         steps, neurons = one.of_first_seed("steps"), one.of_first_seed("neurons")
         record = steps[steps["log_loss"] <= level].sort_values("step").iloc[0]
-        _panel(panel, neurons[neurons["step"] == record["step"]], _SLOPES.get(one.norm))
+        _panel(panel, neurons[neurons["step"] == record["step"]], _slope(one))
         title(panel, f"{one.panel_title}\nlog loss {record['log_loss']:.4g}")
         panel.set_xlabel(r"$\log \|w_u\|$")
     label_rows(axes, r"$\log \|\nabla_u \mathcal{L}\|$ (nats)")
@@ -46,7 +45,12 @@ def norm_gradient(series: Sequence[Series]) -> Figure | None:
     return figure
 
 
-def _panel(panel: Axes, neurons: pd.DataFrame, slope: int | None) -> None:
+def _slope(one: Series) -> float | None:
+    """What the theory predicts under a normalization."""
+    return one.law["slope"] if one.law and one.law["normalizes"] else None
+
+
+def _panel(panel: Axes, neurons: pd.DataFrame, slope: float | None) -> None:
     neurons = neurons.dropna(subset=["log_gradient_norm"]).query("weight_norm > 0")
     neurons = neurons.assign(log_norm=lambda rows: np.log(rows["weight_norm"]))
     is_active = neurons["norm_ratio"] >= ACTIVE_RATIO
@@ -71,4 +75,4 @@ def _panel(panel: Axes, neurons: pd.DataFrame, slope: int | None) -> None:
             ends = np.array([-2 * reach, 2 * reach])
             panel.plot(middle_x + ends, middle_y + slope * ends, **style, linestyle="--", linewidth=0.9, zorder=1)
     if slope is not None:
-        panel.plot([], [], color="0.4", linestyle="--", linewidth=0.9, label=f"slope {slope:+d}, by layer")
+        panel.plot([], [], color="0.4", linestyle="--", linewidth=0.9, label=f"slope {slope:+g}, by layer")

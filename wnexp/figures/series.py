@@ -15,13 +15,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wnexp import records
-from wnexp.config import UserError
-from wnexp.figures.style import NORM_COLOURS, look
+from wnexp.errors import UserError
+from wnexp.figures.style import law_colour, look
+from wnexp.runs.identity import digested, is_digest
+from wnexp.runs.reader import Run
+from wnexp.runs.status import Status
 
 # A neuron counts as active when its weight norm is at least this share of the largest in its layer.
 ACTIVE_RATIO = 0.25
-_TABLES = ("steps", "neurons", "samples", "plane", "pruning")
+# The tables that figures show, with the columns that they ask an absent one for.
+_NEEDED = {
+    "steps": ["seed", "step"],
+    "neurons": ["seed", "step", "layer", "neuron", "direction"],
+    "samples": ["seed", "step", "sample"],
+    "plane": ["part", "label"],
+    "pruning": ["seed"],
+}
 
 Tables = dict[str, pd.DataFrame]
 
@@ -33,6 +42,7 @@ class Series:
     config: dict[str, Any]
     runs: list[Tables]
     settings: dict[str, str]  # what tells this series from the others
+    law: dict[str, Any] | None = None  # of the norm, as `run.json` has it
     look: dict[str, Any] = field(default_factory=dict)
     _cache: Tables = field(default_factory=dict)
 
@@ -46,8 +56,7 @@ class Series:
                 frames.append(frame[~frame["seed"].isin(seen)] if "seed" in frame else frame)
                 if "seed" not in frame:
                     break
-            empty = records.schema(name).empty_table().to_pandas()
-            self._cache[name] = pd.concat(frames, ignore_index=True) if frames else empty
+            self._cache[name] = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_NEEDED[name])
         return self._cache[name]
 
     @property
@@ -62,7 +71,7 @@ class Series:
 
     @property
     def norm(self) -> str:
-        """none, swn or ewn."""
+        """The option of the group norm."""
         return self.config["norm.name"]
 
     @cached_property
@@ -93,50 +102,46 @@ class Series:
         return asked[-most:] or shares
 
 
-def load_series(runs: Sequence[Path]) -> list[Series]:
+def load_series(directories: Sequence[Path]) -> list[Series]:
     """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records.
 
     A run that cannot be read is left out, with a line on standard error.
     """
-    groups: dict[str, tuple[dict[str, Any], list[Tables]]] = {}
-    for run in runs:
+    groups: dict[str, tuple[Status, list[Tables]]] = {}
+    for run in map(Run, directories):
         try:
-            status, tables = records.read_status(run), _tables(run)
+            config, tables = run.config, _tables(run)
         except UserError as error:
             print(f"wnexp: left out: {error}", file=sys.stderr)
             continue
-        if status is None or "steps" not in tables:
+        if "steps" not in tables:
             continue
-        key = {name: value for name, value in status["config"].items() if name not in ("seed", "seeds")}
-        groups.setdefault(json.dumps(key, sort_keys=True), (status["config"], []))[1].append(tables)
+        key = {name: value for name, value in config.items() if name not in ("seed", "seeds")}
+        groups.setdefault(json.dumps(key, sort_keys=True), (run.status, []))[1].append(tables)
     if not groups:
-        raise UserError(f"{', '.join(map(str, runs))}: no records to draw")
-    configs = [config for config, _ in groups.values()]
+        raise UserError(f"{', '.join(map(str, directories))}: no records to draw")
+    configs = [status.config for status, _ in groups.values()]
     names = telling_apart(configs)
     series = [
-        Series(config, members, {name: _text(config.get(name)) for name in names})
-        for config, members in groups.values()
+        Series(status.config, members, {name: _text(status.config.get(name)) for name in names}, status.law)
+        for status, members in groups.values()
     ]
-    norms = list(NORM_COLOURS)
-    series.sort(key=lambda one: (norms.index(one.norm) if one.norm in norms else len(norms), one.label))
+    series.sort(key=lambda one: (*_rank(one.law), one.label))
     distinct_norms = len({one.norm for one in series}) == len(series)
     for index, one in enumerate(series):
-        colour = {"color": NORM_COLOURS[one.norm], "linestyle": "-"} if one.norm in NORM_COLOURS else look(index)
-        one.look = colour if distinct_norms else look(index)
+        colour = law_colour(one.law) if distinct_norms else None
+        one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
     return series
 
 
-def _tables(run: Path) -> Tables:
-    """The tables of a run. Raises `UserError` for a file that cannot be read."""
-    tables = {}
-    for name in _TABLES:
-        path = run / f"{name}.parquet"
-        try:
-            if path.exists():
-                tables[name] = records.read_table(path).to_pandas()
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from None
-    return tables
+def _rank(law: Mapping[str, Any] | None) -> tuple[bool, bool, float]:
+    """Without normalization first, then from SWN to EWN, then what has no law."""
+    return law is None, bool(law and law["normalizes"]), -law["slope"] if law else 0.0
+
+
+def _tables(run: Run) -> Tables:
+    """The tables of a run that figures show. Raises `UserError` for a file that cannot be read."""
+    return {name: run.frame(name) for name in _NEEDED if name in run.tables}
 
 
 def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -150,7 +155,7 @@ def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
     def follows(name: str) -> bool:
         sources = ["data.name"] if name.startswith(("data.", "model.", "loss.")) else ["data.name", "norm.name"]
-        sources = [name.removesuffix(" (sha256)")] if name.endswith(" (sha256)") else sources
+        sources = [digested(name)] if is_digest(name) else sources
         sources = [source for source in sources if source in differing]
         pairs = {(*(_text(config.get(key)) for key in sources), _text(config.get(name))) for config in configs}
         return bool(sources) and len(pairs) == len({pair[:-1] for pair in pairs})

@@ -1,7 +1,7 @@
 """The house style: colours, grids of panels, axes of steps, and the legend below them."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 
 # Okabe and Ito's colours, told apart under every common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C8C8C")
-NORM_COLOURS = {"none": "#000000", "swn": "#0072B2", "ewn": "#D55E00"}
 DASHES = ("-", "--", ":", "-.")
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -36,6 +35,13 @@ mpl.rcParams.update(STYLE)
 MOST_COLUMNS = 4
 _CHARACTER = 0.07  # inches, of the legend and the titles
 _LEGEND_LINE = 0.17  # inches
+
+
+def law_colour(law: Mapping[str, Any] | None) -> str | None:
+    """The colour of a normalization with that law: black without one, SWN's and EWN's; None for others."""
+    if law is None:
+        return None
+    return "#000000" if not law["normalizes"] else {1.0: PALETTE[0], -1.0: PALETTE[1]}.get(law["slope"])
 
 
 def look(index: int) -> dict[str, Any]:

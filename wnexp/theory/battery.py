@@ -1,15 +1,16 @@
 """The standing battery of `wnexp verify`: runs that between them have something to say on every claim."""
 
-import io
 import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import redirect_stdout
 from itertools import product
 from pathlib import Path
 
-_NORMS = ("none", "swn", "ewn")
+from wnexp.nn.weightnorm import NORMS
+
+_NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
+_NORMALIZING = tuple(name for name, norm in NORMS.items() if norm.law is not None and norm.law.normalizes)
 _FLOW = (
     *("optimizer=flow", "seeds=3", "snapshots=[-1,-10,-100,-1000]"),
     *("record.every=2", "record.max_gradient=0", "record.max_samples=0"),
@@ -32,7 +33,7 @@ def jobs(deep: bool = False) -> dict[str, tuple[str, ...]]:
     for (name, network), norm in product(_NETWORKS.items(), _NORMS):
         for loss in ("exponential", "cross_entropy") if name in _BOTH_LOSSES else ("exponential",):
             found[f"{name}-{norm}-{loss}"] = (*network, *flow, f"norm={norm}", f"loss={loss}")
-    for name, norm in product(("linear2", "relu_squared"), ("swn", "ewn")):
+    for name, norm in product(("linear2", "relu_squared"), _NORMALIZING):
         twin = (*_NETWORKS[name], *_FLOW, "stop.log_loss=-1000", f"norm={norm}", "loss=exponential")
         found[f"{name}-{norm}-parameters"] = (*twin, "optimizer.variables=parameters")
     for norm in _NORMS:
@@ -41,21 +42,22 @@ def jobs(deep: bool = False) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def folder(deep: bool = False) -> Path:
+    """Where the battery is trained."""
+    return Path("outputs") / ("verify-deep" if deep else "verify")
+
+
 def train(name: str, overrides: tuple[str, ...], folder: Path) -> str:
     """Train one job into `folder/name`, or leave it if it has been; returns its name."""
-    from hydra import compose, initialize_config_dir
+    from wnexp import runner
 
-    from wnexp import config, runner
-
-    with initialize_config_dir(str(config.configs_folder()), version_base="1.3"):
-        composed = compose("config", overrides=list(overrides))
-    with redirect_stdout(io.StringIO()):
-        runner.run(config.typed(composed), folder / name)
+    runner.train(overrides, folder / name)
     return name
 
 
 def run(folder: Path, deep: bool = False) -> Iterator[tuple[int, int, str]]:
     """Train the battery on all cores, yielding `(done, of how many, name)`. Finished runs are not run again."""
+    folder.mkdir(parents=True, exist_ok=True)
     todo = jobs(deep)
     workers = min(os.cpu_count() or 1, len(todo))
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

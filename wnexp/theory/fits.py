@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wnexp.theory.runs import DEEP, Lane
+from wnexp.theory.runs import DEEP, SeedRecords
 
 HOLDS, FAILS, NOT_REACHED = "holds", "fails", "not reached"
 _FEWEST_RECORDS = 12
@@ -22,28 +22,30 @@ class Measurement(NamedTuple):
     needed: float = np.nan  # nats, where the run was not deep enough
 
 
-def exponent(lane: Lane, values: np.ndarray, decades: float) -> float:
+def exponent(seed: SeedRecords, values: np.ndarray, decades: float) -> float:
     """`p` of `values ~ p log log t + const` over the last decades of `tau`; NaN with too few records.
 
     The next order is fitted along: with `x = log t` the terms `log x, 1, log x / x, 1 / x`. Without it exponents at 1e4
     nats are off by 0.01 to 0.03.
     """
     with np.errstate(invalid="ignore"):
-        window = lane.window(decades) & (lane.steps["log_time"] > 1) & np.isfinite(values)
+        window = seed.window(decades) & (seed.steps["log_time"] > 1) & np.isfinite(values)
     if window.sum() < _FEWEST_RECORDS:
         return np.nan
-    x = lane.steps["log_time"][window]
+    x = seed.steps["log_time"][window]
     terms = np.stack([np.log(x), np.ones_like(x), np.log(x) / x, 1 / x], axis=1)
     scale = np.abs(terms).max(axis=0)
     return float(np.linalg.lstsq(terms / scale, values[window], rcond=None)[0][0] / scale[0])
 
 
-def judge_exponent(lanes: list[Lane], curves: list[np.ndarray], predicted: float, tolerance: float) -> Measurement:
+def judge_exponent(
+    seeds: list[SeedRecords], curves: list[np.ndarray], predicted: float, tolerance: float
+) -> Measurement:
     """An exponent, mean over seeds. Not reached where the windows disagree by more than the tolerance."""
-    slopes = np.array([[exponent(lane, curve, d) for d in _WINDOWS] for lane, curve in zip(lanes, curves, strict=True)])
+    slopes = np.array([[exponent(seed, curve, d) for d in _WINDOWS] for seed, curve in zip(seeds, curves, strict=True)])
     slopes = slopes.reshape(-1, len(_WINDOWS))
     slopes = slopes[np.isfinite(slopes).all(axis=1)]
-    depth = min((lane.depth[-1] for lane in lanes), default=np.nan)
+    depth = min((seed.depth[-1] for seed in seeds), default=np.nan)
     if not len(slopes):
         return Measurement(predicted, np.nan, np.nan, NOT_REACHED, float(np.nanmax([DEEP, 10 * depth])))
     measured = float(slopes[:, 0].mean())
@@ -57,27 +59,29 @@ def judge_exponent(lanes: list[Lane], curves: list[np.ndarray], predicted: float
     return Measurement(predicted, measured, uncertainty, FAILS)
 
 
-def judge_limit(lanes: list[Lane], curves: list[np.ndarray], settled: list[bool], tolerance: float) -> Measurement:
+def judge_limit(
+    seeds: list[SeedRecords], curves: list[np.ndarray], settled: list[bool], tolerance: float
+) -> Measurement:
     """A quantity that tends to 0, the largest over seeds; its uncertainty is its spread over the last tenth of `tau`.
 
     Above the tolerance it fails if it does not fall although the neurons' competition has settled; otherwise it is not
     reached, and the power of `tau` that it falls with gives the depth it needs.
     """
-    if not lanes:
+    if not seeds:
         return Measurement(0.0, np.nan, np.nan, NOT_REACHED, DEEP)
     finals, spreads, needed, fails = [], [], [], False
-    for lane, curve, steady in zip(lanes, curves, settled, strict=True):
-        last, late = lane.window(1.0), lane.depth >= 0.9 * lane.depth[-1]
+    for seed, curve, steady in zip(seeds, curves, settled, strict=True):
+        last, late = seed.window(1.0), seed.depth >= 0.9 * seed.depth[-1]
         finals.append(float(np.abs(curve[-1])))
         spreads.append(float(np.ptp(curve[late])))
         if not finals[-1] <= tolerance:
-            power = -np.polyfit(np.log(lane.depth[last]), np.log(np.abs(curve[last]) + 1e-300), 1)[0]
+            power = -np.polyfit(np.log(seed.depth[last]), np.log(np.abs(curve[last]) + 1e-300), 1)[0]
             falls = last.sum() >= _FEWEST_RECORDS and power > _SLOWEST_DECAY
             fails |= steady and not falls
-            deep = lane.depth[-1] >= DEEP
-            needed.append(lane.depth[-1] * (finals[-1] / tolerance) ** (1 / power) if falls and deep else DEEP)
+            deep = seed.depth[-1] >= DEEP
+            needed.append(seed.depth[-1] * (finals[-1] / tolerance) ** (1 / power) if falls and deep else DEEP)
     verdict = HOLDS if not needed else FAILS if fails else NOT_REACHED
-    depth = max(*needed, 2 * min(lane.depth[-1] for lane in lanes)) if verdict == NOT_REACHED else np.nan
+    depth = max(*needed, 2 * min(seed.depth[-1] for seed in seeds)) if verdict == NOT_REACHED else np.nan
     return Measurement(0.0, max(finals), max(spreads), verdict, depth)
 
 

@@ -4,40 +4,43 @@ import functools
 
 import numpy as np
 
-from wnexp import records
-from wnexp.theory.runs import Lane, Run
+from wnexp.nn.activations import Linear
+from wnexp.nn.weights import from_arrays
+from wnexp.runs import snapshots
+from wnexp.theory.runs import SeedRecords, TrainedRun
 
 
-def path_distances(run: Run, twin: Run) -> list[float]:
+def path_distances(run: TrainedRun, twin: TrainedRun) -> list[float]:
     """Relative distance of the effective weights at every snapshot that both runs have."""
     distances = []
-    for folder in sorted((run.directory / "snapshots").glob("seed=*")):
-        for file in sorted(folder.glob("log_loss=*.safetensors")):
-            other = twin.directory / "snapshots" / folder.name / file.name
-            if other.exists():
-                ours, theirs = records.load_weights(file), records.load_weights(other)
+    for seed in run.run.seeds:
+        for level in run.run.levels:
+            ours, theirs = (one.run.weights(seed, snapshots.at(level)) for one in (run, twin))
+            if ours is not None and theirs is not None:
                 gap = sum(float(np.sum(np.square(ours[key] - theirs[key]))) for key in ours)
                 distances.append((gap / sum(float(np.sum(np.square(array))) for array in ours.values())) ** 0.5)
     return distances
 
 
-def to_hard_margin(run: Run) -> tuple[list[float], list[float]]:
-    """Of every seed of a linear network with one output: the angle (radians) between its final map and the hard-margin
-    SVM's normal, and the relative gap between its margin and the largest one. Empty for other networks.
+def is_linear(run: TrainedRun) -> bool:
+    """Whether the network is linear and dense, with one output and no bias."""
+    dense = all(layer.kind == "dense" and not layer.bias for layer in run.network.layers)
+    return isinstance(run.network.activation, Linear) and dense and run.dataset.outputs == 1
+
+
+def to_hard_margin(run: TrainedRun) -> tuple[list[float], list[float]]:
+    """Of every seed of a linear network: the angle (radians) between its final map and the hard-margin SVM's normal,
+    and the relative gap between its margin and the largest one.
     """
-    architecture, dataset = run.network, run.dataset()
-    dense = all(layer.kind == "dense" and not layer.bias for layer in architecture.layers)
-    if architecture.activation != "linear" or not dense or dataset.outputs != 1:
-        return [], []
-    signed = dataset.train_x * dataset.train_y[:, None]
-    normal = hard_margin_normal(dataset.train_x, dataset.train_y)
+    data = run.dataset
+    signed = data.train_x * data.train_y[:, None]
+    normal = hard_margin_normal(data.train_x, data.train_y)
     angles, gaps = [], []
-    for lane in run.reached:
-        file = run.directory / "snapshots" / f"seed={lane.seed}" / "final.safetensors"
-        if file.exists():
-            weights = records.load_weights(file)
-            layers = [weights[f"layers.{index}.weight"] for index in range(len(architecture.layers))]
-            product = functools.reduce(np.matmul, layers)
+    for seed in run.reached:
+        arrays = run.run.weights(seed.seed, snapshots.FINAL)
+        if arrays is not None:
+            layers = from_arrays(arrays, run.network, "float64", str(run.directory))
+            product = functools.reduce(np.matmul, [layer["weight"] for layer in layers])
             found = product[:, 0] / np.linalg.norm(product)
             angles.append(float(2 * np.arcsin(min(1.0, np.linalg.norm(found - normal) / 2))))
             gaps.append(float(1 - np.min(signed @ found) / np.min(signed @ normal)))
@@ -60,16 +63,16 @@ def hard_margin_normal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return normal / np.linalg.norm(normal)
 
 
-def excess_time(lane: Lane, kappa: float) -> float:
+def excess_time(seed: SeedRecords, kappa: float) -> float:
     """The largest `log(t - t_0) - log bound` over records, `t_0` the first with a loss below `1/e`; -inf before.
 
     The bound `(1/kappa) int_{x_0}^{x} dr/(log r)^2` is `(1/kappa) int_{tau_0}^{tau} e^s/s^2 ds`.
     """
-    deep = np.flatnonzero(lane.depth >= 1)
+    deep = np.flatnonzero(seed.depth >= 1)
     if len(deep) < 2:
         return -np.inf
     first, later = deep[0], deep[1:]
-    log_time, depth = lane.steps["log_time"], lane.depth
+    log_time, depth = seed.steps["log_time"], seed.depth
     elapsed = log_time[later] + np.log1p(-np.exp(log_time[first] - log_time[later]))
     log_integral = _log_integral(depth[later])
     log_integral += np.log1p(-np.exp(_log_integral(depth[first : first + 1]) - log_integral))

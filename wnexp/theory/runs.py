@@ -1,4 +1,4 @@
-"""The records of a run as the claims need them: one `Lane` of plain arrays a seed."""
+"""The records of a run as the claims need them: plain arrays of every seed."""
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wnexp import build, network, records
-from wnexp import data as datasets
-from wnexp.config import Config, UserError, as_dict, from_flat
+from wnexp.data.dataset import Dataset
+from wnexp.errors import UserError
+from wnexp.nn.network import Network
+from wnexp.nn.weightnorm import Law
+from wnexp.runner import Reopened, reopen
+from wnexp.runs.reader import Run
 
 _DECADE = 10.0
 DEEP = 1000.0  # nats; powers read off before say nothing, statements about the limit are not refuted before
@@ -28,7 +31,7 @@ _ACTIVE_SHARE_OF_GROWTH = 2 / 3
 
 
 @dataclass
-class Lane:
+class SeedRecords:
     """One seed: `r` records and `u` neurons of all trained layers side by side."""
 
     seed: int
@@ -82,24 +85,53 @@ class Lane:
 
 
 @dataclass
-class Run:
-    """A run with records: what it was, and its seeds that have got anywhere."""
+class TrainedRun:
+    """A run with records: what it was, and the records of its seeds."""
 
-    directory: Path
-    config: Config
-    network: network.Network
-    lanes: list[Lane]
+    run: Run
+    reopened: Reopened
+    seeds: list[SeedRecords]
     outcomes: dict[int, str]
 
     @property
+    def directory(self) -> Path:
+        """Where it is."""
+        return self.run.directory
+
+    @property
+    def config(self) -> Any:
+        """Its configuration in objects."""
+        return self.reopened.config
+
+    @property
+    def network(self) -> Network:
+        """Its network."""
+        return self.reopened.network
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data it was trained on."""
+        return self.reopened.dataset
+
+    @property
     def norm(self) -> str:
-        """none, swn or ewn."""
-        return self.config.norm.name
+        """The option of the group norm, for display."""
+        return self.config.names["norm"]
+
+    @property
+    def law(self) -> Law | None:
+        """What the theory says of its norm."""
+        return self.config.norm.law
 
     @property
     def is_flow(self) -> bool:
         """Whether it is gradient flow."""
-        return self.config.optimizer.name == "flow"
+        return self.config.optimizer.is_flow
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the steps add up to a time."""
+        return self.config.optimizer.has_time
 
     @property
     def trained_degrees(self) -> dict[int, int]:
@@ -110,77 +142,72 @@ class Run:
     @property
     def label(self) -> str:
         """Data, network, loss and optimizer, short."""
-        model, config = self.config.model, self.config
-        kind = f"linear depth {len(self.network.layers)}" if model.activation == "linear" else model.activation
-        data = "" if config.data.name == "gaussian" else f"{config.data.name}, "
-        return f"{data}{kind}, {config.loss.name}, {config.optimizer.name}"
+        names = self.config.names
+        activation = getattr(self.config.model, "activation", names["model"])
+        kind = f"linear depth {len(self.network.layers)}" if activation == "linear" else activation
+        data = "" if names["data"] == "gaussian" else f"{names['data']}, "
+        return f"{data}{kind}, {names['loss']}, {names['optimizer']}"
 
     @cached_property
-    def reached(self) -> list[Lane]:
+    def reached(self) -> list[SeedRecords]:
         """The seeds that separated the data and have more than a few records: those that claims are about."""
-        return [lane for lane in self.lanes if lane.steps["margin"][-1] > 0 and lane.window(1.0).sum() >= 3]
+        return [seed for seed in self.seeds if seed.steps["margin"][-1] > 0 and seed.window(1.0).sum() >= 3]
 
-    def powers(self, lane: Lane) -> dict[int, float]:
+    def powers(self, seed: SeedRecords) -> dict[int, float]:
         """Trained layer -> the power of `tau` that its active neurons' norms grow with in the limit.
 
-        `1/D` for none and SWN; under EWN `(k_l/m_l) / sum_l (k_l^2/m_l)`, `m_l` the active neurons of layer `l`.
-        Empty where a layer has no active neuron.
+        `1/D` for a finite `P` of the norm's law; for EWN `(k_l/m_l) / sum_l (k_l^2/m_l)`, `m_l` the active neurons of
+        layer `l`. Empty where a layer has no active neuron or the norm no law.
         """
         degrees = self.trained_degrees
-        if self.norm != "ewn":
+        if self.law is None:
+            return {}
+        if not np.isinf(self.law.power):
             return dict.fromkeys(degrees, 1 / sum(degrees.values()))
-        counts = {layer: int(lane.active[lane.layers == layer].sum()) for layer in degrees}
+        counts = {layer: int(seed.active[seed.layers == layer].sum()) for layer in degrees}
         if not all(counts.values()):
             return {}
         total = sum(k * k / counts[layer] for layer, k in degrees.items())
         return {layer: k / counts[layer] / total for layer, k in degrees.items()}
 
-    def settled(self, lane: Lane) -> bool:
+    def settled(self, seed: SeedRecords) -> bool:
         """Whether every active neuron grows as the limit says, to 2 %: until then neurons still compete."""
-        powers = self.powers(lane)
-        expected = np.array([powers.get(int(layer), np.nan) for layer in lane.layers])
-        found = np.abs(lane.growth / expected - 1) < _SETTLED
-        return bool(lane.depth[-1] >= DEEP and found[lane.active].all())
+        powers = self.powers(seed)
+        expected = np.array([powers.get(int(layer), np.nan) for layer in seed.layers])
+        found = np.abs(seed.growth / expected - 1) < _SETTLED
+        return bool(seed.depth[-1] >= DEEP and found[seed.active].all())
 
     @property
     def depth(self) -> float:
         """How deep the shallowest of these seeds is, in nats; NaN without any."""
-        return min((float(lane.depth[-1]) for lane in self.reached), default=np.nan)
+        return min((float(seed.depth[-1]) for seed in self.reached), default=np.nan)
 
-    def partner(self, runs: Sequence["Run"], key: str, value: str, to_same_depth: bool = True) -> "Run | None":
-        """The run that differs from this one in one key alone."""
+    def partners(self, runs: "Sequence[TrainedRun]", key: str, to_same_depth: bool = True) -> "list[TrainedRun]":
+        """The runs that differ from this one in one setting alone."""
         ignored = {key, *_IMMATERIAL} | (set() if to_same_depth else {"stop.log_loss", "stop.max_steps"})
 
-        def identity(run: Run) -> dict[str, Any]:
-            return {name: setting for name, setting in as_dict(run.config).items() if name not in ignored}
+        def identity(run: TrainedRun) -> dict[str, Any]:
+            return {name: setting for name, setting in run.reopened.settings.items() if name not in ignored}
 
-        wanted = identity(self)
-        return next((run for run in runs if as_dict(run.config)[key] == value and identity(run) == wanted), None)
-
-    def dataset(self) -> datasets.Dataset:
-        """The data it was trained on."""
-        return datasets.load(self.config.data)
+        own, wanted = self.reopened.settings[key], identity(self)
+        return [run for run in runs if run.reopened.settings.get(key, own) != own and identity(run) == wanted]
 
 
-def load(directory: Path) -> Run:
-    """Read a run directory. Raises `UserError` where there are no records or they cannot be read."""
-    status = records.read_status(directory)
-    if status is None or not (directory / "steps.parquet").exists():
-        raise UserError(f"{directory}: no records yet")
+def load(run: Run) -> TrainedRun:
+    """Read a run. Raises `UserError` where there are no records or they cannot be read."""
+    if "steps" not in run.tables:
+        raise UserError(f"{run.directory}: no records yet")
+    columns = ["seed", "step", "layer", "neuron", "weight_norm", "log_gradient_norm", "alignment"]
     try:
-        steps = records.read_table(directory / "steps.parquet").to_pandas()
-        columns = ["seed", "step", "layer", "neuron", "weight_norm", "log_gradient_norm", "alignment"]
-        neurons = records.read_table(directory / "neurons.parquet").select(columns).to_pandas()
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{directory}: records cannot be read ({str(error).splitlines()[0]})") from None
-    config = from_flat(status["config"])
-    architecture = build.build_network(config, datasets.load(config.data))
-    lanes = [_lane(int(seed), rows, neurons[neurons["seed"] == seed]) for seed, rows in steps.groupby("seed")]
-    outcomes = {entry["seed"]: entry["outcome"] for entry in status["seeds"]}
-    return Run(directory, config, architecture, lanes, outcomes)
+        steps, neurons = run.frame("steps"), run.frame("neurons")[columns]
+    except KeyError as error:
+        raise UserError(f"{run.directory}: records cannot be read ({str(error).splitlines()[0]})") from None
+    seeds = [_seed_records(int(seed), rows, neurons[neurons["seed"] == seed]) for seed, rows in steps.groupby("seed")]
+    outcomes = {entry["seed"]: entry["outcome"] for entry in run.status.seeds}
+    return TrainedRun(run, reopen(run), seeds, outcomes)
 
 
-def _lane(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame) -> Lane:
+def _seed_records(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame) -> SeedRecords:
     steps = steps.sort_values("step")
     neurons = neurons[neurons["step"].isin(steps["step"])].sort_values(["step", "layer", "neuron"])
     records_count = len(steps)
@@ -190,4 +217,4 @@ def _lane(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame) -> Lane:
 
     layers = neurons["layer"].to_numpy()[: len(neurons) // records_count]
     columns: dict[str, Any] = {name: steps[name].to_numpy() for name in steps.columns}
-    return Lane(seed, columns, table("weight_norm"), table("log_gradient_norm"), table("alignment"), layers)
+    return SeedRecords(seed, columns, table("weight_norm"), table("log_gradient_norm"), table("alignment"), layers)

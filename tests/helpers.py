@@ -1,0 +1,185 @@
+"""What several test modules share: composed configurations, small programs trained to the end, mutated files."""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from wnexp.config import compose as composing
+from wnexp.config.schema import Config
+from wnexp.data.dataset import Dataset
+from wnexp.measures import MEASURES
+from wnexp.nn import network
+from wnexp.nn.activations import ACTIVATIONS
+from wnexp.nn.initializers import initialize
+from wnexp.nn.losses import LOSSES
+from wnexp.nn.weights import split
+from wnexp.nn.weightnorm import NORMS, Unnormalized
+from wnexp.optim import OPTIMIZERS
+from wnexp.runs import snapshots
+from wnexp.settings import settings as settings_of
+from wnexp.settings import without_traced
+from wnexp.training import loop, program, session
+from wnexp.training.options import OPTIONS
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16k"
+
+
+def compose(*overrides: str) -> Config:
+    """The checked configuration of a command."""
+    return composing.typed(composing.compose(overrides, OPTIONS)[0], OPTIONS)
+
+
+def prepared(*overrides: str) -> session.Session:
+    """A session as the runner makes it, not started."""
+    config = compose(*overrides)
+    return session.prepare(config, config.data.load(), snapshots.read)
+
+
+@cache
+def activation(name):
+    return ACTIVATIONS[name]
+
+
+def mlp(inputs, widths, outputs, activation_name, first_bias=False, fixed_output=None) -> network.Network:
+    """A dense network, its activation by name."""
+    return network.mlp(inputs, tuple(widths), outputs, activation(activation_name), first_bias, fixed_output)
+
+
+LINEAR = mlp(2, (), 1, "linear")
+SMALL = mlp(2, (8,), 1, "relu_squared")
+
+
+def make_program(
+    architecture=SMALL, norm="none", loss="cross_entropy", reduction="sum", optimizer="gd", batch_size=None, **changes
+) -> program.Program:
+    """A program of float64; `changes` replace its fields, or settings of its rule and measures."""
+    rule = OPTIMIZERS[optimizer]
+    own = {name: changes.pop(name) for name in list(changes) if name in settings_of(rule)}
+    own |= {} if batch_size is None else {"batch_size": batch_size}
+    measures = tuple(MEASURES.values())
+    for name in [name for name in changes if any(name in settings_of(measure) for measure in measures)]:
+        value = changes.pop(name)
+        measures = tuple(
+            dataclasses.replace(measure, **{name: value}) if name in settings_of(measure) else measure
+            for measure in measures
+        )
+    depth = len(architecture.layers)
+    made = program.Program(
+        network=architecture,
+        norms=(NORMS[norm],) * depth,
+        metrics=(Unnormalized(),) * depth,
+        loss=dataclasses.replace(LOSSES[loss], reduction=reduction),
+        rule=without_traced(dataclasses.replace(rule, **own)),
+        measures=measures,
+        dtype="float64",
+        head_dtype="float64",
+        slots=32,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, continued=False):
+    """The traced numbers of all rules."""
+    return {
+        "step_size": np.float64(step_size),
+        "cap": np.float64(cap),
+        "exponent": np.float64(-1.0 if frac == 0 else 1 / frac - 1),
+        "factor": np.float64(factor),
+        "shrink": np.float64(shrink or factor),
+        "tolerance": np.float64(tolerance),
+        "continued": np.bool_(continued),
+    }
+
+
+def make_settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step) -> program.Settings:
+    """Traced settings; `step` are `numbers`."""
+    return program.Settings(
+        optimizer=numbers(**step),
+        target=np.float64(target),
+        max_steps=np.int64(max_steps),
+        record_every=np.int64(every),
+        record_ratio=np.float64(ratio),
+        snapshots=np.asarray(snapshots, float),
+    )
+
+
+def data_of(dataset: Dataset) -> program.Data:
+    return program.build_data(dataset, "float64")
+
+
+def lin_sep(seed=0) -> program.Data:
+    """Four separable points in the plane."""
+    rng = np.random.default_rng(seed)
+    x = np.array([[1.0, 1.0], [1.4, 1.2], [-1.0, 1.0], [-1.3, -1.6]]) + 0.01 * rng.standard_normal((4, 2))
+    y = np.array([-1, -1, 1, 1])
+    return program.Data(train_x=x, train_y=y, test_x=x[:2], test_y=y[:2])
+
+
+def started(what: program.Program, data, configuration, seeds=(0,), weights=None):
+    """The compiled functions and the first state; `weights` have a leading seed axis."""
+    functions = loop.make_train(what)
+    if weights is None:
+        drawn = [initialize(what.network, seed, "uniform", what.dtype) for seed in seeds]
+        weights = jax.tree.map(lambda *arrays: np.stack(arrays), *drawn)
+    return functions, functions.start(np.asarray(seeds), split(what.network, weights), data, configuration)
+
+
+def run(what: program.Program, data, configuration, seeds=(0,), weights=None, attempts=100_000):
+    """Train to the end. Returns the final state and the rows of every chunk, arrays `(slots, seeds, ...)`."""
+    functions, state = started(what, data, configuration, seeds, weights)
+    records = []
+    while True:
+        state, rows, filled = functions.chunk(state, data, configuration, attempts)
+        slots = int(filled.max())
+        records.append(named(what, jax.tree.map(lambda values, slots=slots: np.asarray(values[:slots]), rows)))
+        if not np.any(np.asarray(state.outcome) == loop.RUNNING) and slots == 0:
+            return state, records
+
+
+def named(what: program.Program, rows):
+    """The rows of a chunk with the columns of the measures by table: `steps`, `neurons`, `samples`, ..."""
+    tables = {}
+    for index, columns in rows["measures"].items():
+        tables.setdefault(what.measures[index].table, {}).update(columns)
+    return {key: rows[key] for key in ("valid", "step", "snapshots", "rare")} | tables
+
+
+def column(records, name, place=0):
+    """A column of `steps` for one seed, valid rows in order."""
+    parts = []
+    for rows in records:
+        values = rows[name] if name == "step" else rows["steps"][name]
+        parts.append(values[:, place][rows["valid"][:, place]])
+    return np.concatenate(parts)
+
+
+def outcomes(state):
+    return [loop.OUTCOMES[code] for code in np.asarray(state.outcome)]
+
+
+def mutants(content: bytes, count: int, random: np.random.Generator) -> Iterator[bytes]:
+    """Copies with a few bits flipped, bytes overwritten, a piece cut out, doubled, or the end missing."""
+    for _ in range(count):
+        data = bytearray(content)
+        for _ in range(int(random.integers(1, 4))):
+            start, end = sorted(random.integers(0, len(data) + 1, 2).tolist())
+            end = min(end, start + 64)
+            match int(random.integers(5)):
+                case 0 if data:
+                    data[min(start, len(data) - 1)] ^= 1 << int(random.integers(8))
+                case 1:
+                    data[start:end] = random.bytes(end - start)
+                case 2:
+                    del data[start:end]
+                case 3:
+                    data[start:start] = data[start:end]
+                case 4 if random.integers(4) == 0:
+                    del data[start:]
+                case _:
+                    data[start:end] = bytes([int(random.choice([0, 1, 0x7F, 0xFF]))]) * (end - start)
+        yield bytes(data)

@@ -1,0 +1,5 @@
+"""The `wnexp` command: `main` reads the command line, one file a command does the rest."""
+
+from wnexp.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,258 @@
+"""What the user sees: the progress bar, the closing tables, the list of runs, verdicts, settings."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wnexp.errors import UserError
+from wnexp.runner import Listener, LiveRun
+from wnexp.runs.files import shown
+from wnexp.runs.reader import Run
+from wnexp.settings import settings
+
+_MOST_PERCENTS = 10
+_BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
+_FAR = 1e12  # nats
+RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
+
+
+class TrainListener(Listener):
+    """A bar of the log loss of the slowest seed on its way to the target, on a terminal; then the closing table."""
+
+    def __init__(self):
+        self.was_skipped = False
+        self._bar: Any = None
+        self._start: float | None = None
+
+    def __enter__(self) -> "TrainListener":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*exception)
+            self._bar = None
+
+    def skipped(self, directory: Path) -> None:
+        self.was_skipped = True
+        print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
+
+    def started(self, run: LiveRun) -> None:
+        for note in [*run.session.notes, *run.records.notes]:
+            print(f"note: {note}")
+
+    def chunk(self, run: LiveRun) -> None:
+        finite = [figures for figures in run.session.seed_figures() if figures["log_loss"] is not None]
+        if not sys.stderr.isatty() or not finite:
+            return
+        figures, target = max(finite, key=lambda figures: figures["log_loss"]), run.session.target
+        bar = self._bar = self._bar or _opened()
+        start = self._start = figures["log_loss"] if self._start is None else self._start
+        share = (start - figures["log_loss"]) / max(start - target, 1e-9)
+        text = fitting(
+            [
+                f"log loss {figures['log_loss']:.2f} of {target:g}",
+                f"step {figures['step']}",
+                f"step size {_number(figures['step_size'], '.2g')}",
+                f"margin {run.session.last_margin():.4g}",
+            ],
+            bar.console.width - _BAR_AND_TIME,
+        )
+        bar.update(bar.task_ids[0], completed=min(max(share, 0.0), 1.0), description=text)
+
+    def finished(self, run: LiveRun) -> None:
+        self.__exit__(None, None, None)
+        report_run(run)
+
+
+def _opened() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
+    bar.__enter__()
+    bar.add_task("compiled", total=1.0)
+    return bar
+
+
+def fitting(parts: Sequence[str], width: int) -> str:
+    """As many of the parts, in their order of importance, as fit into a line."""
+    text = parts[0]
+    for part in parts[1:]:
+        text = f"{text}  {part}" if len(text) + 2 + len(part) <= width else text
+    return text
+
+
+def report_run(run: LiveRun) -> None:
+    """The closing table: the last row of every seed (a summary by outcome for many seeds), and what to type next."""
+    status, path = run.status, shown(run.directory)
+    last = {row["seed"]: row for row in run.records.table("steps").to_pylist()}
+    rows = []
+    for figures in status.seeds:
+        row = last[figures["seed"]]
+        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
+        rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
+        rows[-1] += [
+            _number(figures["log_loss"], ".6g"),
+            _number(row["normalized_margin"], ".4g"),
+            _number(accuracy, ".4f"),
+        ]
+    tested = run.session.dataset.test_x.shape[0] > 0
+    header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
+    header.append("test accuracy" if tested else "train accuracy")
+    hidden = len(rows) - 12
+    print(path)
+    print_table(header, rows if hidden <= 0 else rows[:10])
+    if hidden > 0:
+        print(f"... and {len(rows) - 10} more seeds; run.json has them all")
+    speed = sum(figures["attempts"] for figures in status.seeds) / max(status.loop_seconds, 1e-9)
+    print(
+        f"{status.wall_seconds:.1f} s, {status.compile_seconds:.1f} s of it tracing and compiling; "
+        f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
+    )
+    print(f"next: wnexp plot '{path}'")
+
+
+def report_pruning(runs: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
+    """Best test accuracy over the scores (without a test set, training accuracy), mean over seeds, by run and level."""
+    for run, rows in runs.items():
+        key = "test_accuracy" if "test_accuracy" in rows[0] else "train_accuracy"
+        best: dict[tuple[float, float], dict[int, float]] = {}
+        for row in rows:
+            seeds = best.setdefault((row["log_loss"], row["percent"]), {})
+            seeds[row["seed"]] = max(row[key], seeds.get(row["seed"], 0.0))
+        percents = sorted({percent for _, percent in best})
+        picked = percents if len(percents) <= _MOST_PERCENTS else percents[:: -(-len(percents) // _MOST_PERCENTS)]
+        picked = picked if percents[-1] in picked else [*picked, percents[-1]]
+        print(f"{shown(run)}: best {key.replace('_', ' ')} over the scores, mean over seeds, by percent removed")
+        table = [
+            [f"{level:g}", *(f"{_mean(best[level, percent].values()):.4f}" for percent in picked)]
+            for level in sorted({level for level, _ in best}, reverse=True)
+        ]
+        print_table(["log loss", *(f"{percent:g} %" for percent in picked)], table)
+
+
+def _mean(values: Iterable[float]) -> float:
+    numbers = list(values)
+    return sum(numbers) / len(numbers)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on standard output, in aligned plain text."""
+    cells = [list(map(str, row)) for row in [header, *rows]]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    for row in cells:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
+    """The closing table of a sweep, one line a job, read from the run directories, and below it why jobs failed."""
+    print()
+    rows = []
+    for report in reports:
+        state = "running elsewhere" if "elsewhere" in report else "finished earlier" if report.get("skipped") else None
+        state = "failed" if "error" in report else state
+        rows.append(_run_row(Run(Path(report["directory"])), state))
+    print_table(RUN_COLUMNS, rows)
+    failed = [report for report in reports if "error" in report]
+    elsewhere = sum("elsewhere" in report for report in reports)
+    if failed:
+        print(f"{len(failed)} of {len(reports)} jobs failed; the same command runs only those again:")
+    for report in failed:
+        print(f"  {shown(Path(report['directory']))}: {report['error']}")
+    if elsewhere:
+        print(f"{elsewhere} of {len(reports)} jobs are run by another command; the same command shows their end")
+    parents = sorted({str(Path(shown(Path(report["directory"]))).parent) for report in reports})
+    print(f"next: wnexp plot {' '.join(parents)}")
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    """One line for every run, and below why runs failed."""
+    print_table(RUN_COLUMNS, [_run_row(run) for run in runs])
+    for run in runs:
+        try:
+            if run.status.error:
+                print(f"  {shown(run.directory)}: {run.status.error}")
+        except UserError as error:
+            print(f"wnexp: {error}", file=sys.stderr)
+
+
+def _run_row(run: Run, state: str | None = None) -> list[Any]:
+    try:
+        status, state = run.status, state or run.state
+    except UserError:  # nothing there, or nothing readable
+        return [shown(run.directory), state or "unreadable run.json", 0, "-", "-", "-", "-"]
+    outcomes = ", ".join(sorted({entry["outcome"] for entry in status.seeds})) or "-"
+    worst = max((entry["log_loss"] for entry in status.seeds if entry["log_loss"] is not None), default=None)
+    seconds = f"{status.wall_seconds:.1f}"
+    return [shown(run.directory), state, len(status.seeds), outcomes, status.steps, _number(worst, ".6g"), seconds]
+
+
+def report_verdicts(judged: Any) -> None:
+    """One line for every claim and norm, then whatever does not hold, run by run, and what was left out."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in judged.rows:
+        groups.setdefault((row["claim"], row["norm"]), []).append(row)
+    table = []
+    for (claim, norm), members in groups.items():
+        errors = [abs(row["measured"] - row["predicted"]) for row in members if row["measured"] == row["measured"]]
+        counts = Counter(row["verdict"] for row in members)
+        verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in counts)
+        worst = f"{max(errors):.2g}" if errors else "-"
+        table.append([claim, norm, members[0]["measured_as"], worst, f"{members[0]['tolerance']:g}", verdicts])
+    print_table(["claim", "norm", "measured", "largest error", "tolerance", "verdicts"], table)
+    rest = [row for row in judged.rows if row["verdict"] != "holds"]
+    if rest:
+        print()
+        header = ["claim", "norm", "run", "predicted", "measured", "verdict"]
+        print_table(
+            header,
+            [
+                [row["claim"], row["norm"], row["subject"], f"{row['predicted']:.4g}", _measured(row), _verdict(row)]
+                for row in rest
+            ],
+        )
+    for note in judged.notes:
+        print(f"note: {note}")
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    return f"{row['measured']:.4g} ± {row['uncertainty']:.1g}" if row["measured"] == row["measured"] else "-"
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    needed = row["needed"]
+    if needed != needed:
+        return row["verdict"]
+    return f"{row['verdict']}, needs about {needed:.0e} nats" if needed < _FAR else f"{row['verdict']}, far away"
+
+
+def print_settings(options: Any) -> None:
+    """Every option of every group and every setting: default, meaning, what is allowed."""
+    for group, table in options.groups.items():
+        print(f"== {group}: {', '.join(options.names(group))} ==")
+        shown_once: dict[str, list[str]] = {}
+        for name, prototype in table.items():
+            first = (type(prototype).__doc__ or "").strip().splitlines()
+            print(f"  {group}={name}: {first[0] if first else ''}")
+            for key, one in settings(prototype).items():
+                shown_once.setdefault(_setting(f"{group}.{key}", one), []).append(name)
+        for line, names in shown_once.items():
+            print(f"    {line}" + (f"   [{', '.join(names)}]" if len(names) < len(table) else ""))
+        print()
+    print(f"== experiment: {', '.join(options.names('experiment'))} ==\n\n== The run ==")
+    for section, known in options.sections().items():
+        for key, one in known.items():
+            print(f"    {_setting(f'{section}.{key}'.lstrip('.'), one)}")
+
+
+def _setting(key: str, one: Any) -> str:
+    value = "null" if one.value is None else str(one.value).lower() if isinstance(one.value, bool) else one.value
+    allowed = f" ({one.allowed})" if one.allowed and not isinstance(one.value, bool) else ""
+    return f"{key}={str(value).replace(' ', '').replace(chr(39), '')}  {one.meaning}{allowed}"

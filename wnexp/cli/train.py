@@ -1,0 +1,150 @@
+"""`wnexp train`: the bridge to Hydra, which composes the configuration and calls `job` once for every job."""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from argparse import ArgumentParser
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wnexp.errors import UserError, explain
+
+NAME, HELP = "train", "train one run (-m: a sweep)"
+DESCRIPTION = ""
+USAGE = """\
+usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
+       wnexp train -m [GROUP=OPTION,OPTION ...] ...        sweep: one run per combination
+       wnexp train --config-from RUN outputs=FOLDER        repeat a run from its run.json
+
+`+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
+options, --config-dir DIR adds your own option files.
+"""
+_REPORTS = "WNEXP_REPORTS"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The words are Hydra's."""
+    parser.add_argument("words", nargs="*")
+
+
+def run(words: list[str]) -> int:
+    """Hand the words to Hydra. Raises `UsageError`, `UserError`."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall raise; `main` explains
+    # LAPACK, whose matrices are small here, waits for its threads wherever cores are shared.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import hydra
+
+    from wnexp.config import compose, hydra_errors, overrides, schema
+    from wnexp.runs.reader import Run
+    from wnexp.training.options import OPTIONS
+
+    if {"-h", "--help"} & set(words):
+        from wnexp.cli import terminal
+
+        print(USAGE)
+        terminal.print_settings(OPTIONS)
+        return 0
+    try:
+        words, repeated = overrides.config_from(words)
+        if repeated is not None:
+            words = [*overrides.repeating(Run(repeated).settings, repeated, OPTIONS), *words]
+        words = overrides.prepared(words)
+        overrides.check(words, OPTIONS)
+        compose.store(OPTIONS)
+        sys.argv = ["wnexp train", *words]
+        is_sweep = bool({"-m", "--multirun"} & set(words))
+        with _Reports() as reports:
+            hydra.main(str(schema.configs_folder()), "config", version_base="1.3")(job)()
+            jobs = reports.read()
+    except Exception as error:
+        message = hydra_errors.explain_hydra(error, OPTIONS)
+        if message is None:
+            raise
+        raise UserError(message) from None
+    if is_sweep:
+        from wnexp.cli import terminal
+
+        terminal.report_sweep(jobs)
+    return int(any("error" in found for found in jobs))
+
+
+class _Reports:
+    """A folder where every job of a command, in whatever process, leaves word of its directory and its error."""
+
+    def __enter__(self) -> "_Reports":
+        where = Path.cwd() if os.access(Path.cwd(), os.W_OK) else None  # nodes of a cluster share it
+        self._folder = Path(tempfile.mkdtemp(prefix=".wnexp-", dir=where))
+        os.environ[_REPORTS] = str(self._folder)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        os.environ.pop(_REPORTS, None)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def read(self) -> list[dict[str, Any]]:
+        """The reports in the order of the jobs."""
+        files = sorted(self._folder.glob("*.json"), key=lambda file: int(file.stem))
+        return [json.loads(file.read_text()) for file in files]
+
+
+def job(composed: Any) -> None:
+    """Hydra's task function. What the user can mend is reported, so the other jobs of a sweep go on."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from wnexp.runs.files import shown
+
+    hydra = HydraConfig.get()
+    directory, is_sweep = Path(hydra.runtime.output_dir), hydra.mode == RunMode.MULTIRUN
+    report: dict[str, Any] = {"directory": str(directory)}
+    try:
+        report |= _train(composed, hydra, directory, is_sweep)
+    except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
+        message = explain(error)
+        if message is None:
+            if not is_sweep:
+                raise
+            traceback.print_exc()
+            message = f"{type(error).__name__}: {error}"
+        with suppress(OSError):  # made by Hydra before we could look
+            directory.rmdir()
+            directory.parent.rmdir()
+        print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
+        report["error"] = message
+    number = hydra.job.num if is_sweep else 0
+    with suppress(KeyError, OSError):
+        (Path(os.environ[_REPORTS]) / f"{number}.json").write_text(json.dumps(report))
+
+
+def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[str, Any]:
+    """Train one job; what to report of it."""
+    from omegaconf import OmegaConf
+
+    from wnexp.cli import terminal
+    from wnexp.config import compose
+    from wnexp.runner import run_in
+    from wnexp.runs import lock
+    from wnexp.runs.files import shown
+    from wnexp.training.options import OPTIONS
+
+    def save_hydra() -> None:
+        folder = directory / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(composed, folder / "config.yaml")
+        OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / "hydra.yaml")
+        OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+
+    listener = terminal.TrainListener()
+    try:
+        with listener:
+            run_in(directory, compose.typed(composed, OPTIONS), [listener], save_hydra)
+    except lock.BusyError as error:
+        if not is_sweep:
+            raise
+        print(f"{shown(directory)}: {error}; left to it")  # another sweep over this folder has it: share the work
+        return {"elsewhere": True}
+    return {"skipped": listener.was_skipped}

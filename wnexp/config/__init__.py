@@ -1,0 +1,1 @@
+"""What can be set, and how a command line becomes a checked configuration."""

@@ -1,0 +1,172 @@
+"""From overrides to a checked `Config`, by way of Hydra; and back to flat settings.
+
+Hydra composes `conf/`; the settings of each option and their defaults come from the option's class, as nodes of
+Hydra's store that the option's file refers to. An option without a file in `conf/`, a row that a user has added to a
+table, is stored as an option of its own.
+"""
+
+import copy
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from wnexp.config.naming import run_directory
+from wnexp.config.schema import Config, Options, Record, Stop, configs_folder
+from wnexp.errors import UserError
+from wnexp.settings import Setting, choose, settings
+
+
+def store(options: Options) -> None:
+    """Tell Hydra the settings of the run and of every option."""
+    hydra = ConfigStore.instance()
+    sections = options.sections()
+    run = {name: one.value for name, one in sections.pop("").items()}
+    run |= {section: {name: one.value for name, one in own.items()} for section, own in sections.items()}
+    hydra.store(group="settings", name="run", node=run)
+    for group, table in options.groups.items():
+        files = {path.stem for path in (configs_folder() / group).glob("*.yaml")}
+        for name, prototype in table.items():
+            node = {"name": name} | {key: one.value for key, one in settings(prototype).items()}
+            hydra.store(group=f"settings/{group}", name=name, node=node)
+            if name not in files:
+                hydra.store(group=group, name=name, node=node)
+
+
+def compose(overrides: Sequence[str], options: Options) -> tuple[DictConfig, str]:
+    """What Hydra composes from overrides, and the name of the run directory under `outputs`."""
+    store(options)
+    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        composed = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
+    OmegaConf.set_struct(composed, False)
+    hydra = composed.pop("hydra")
+    return composed, run_directory(hydra.runtime.choices, list(overrides))
+
+
+def typed(composed: DictConfig, options: Options) -> Config:
+    """The checked configuration. Raises `UserError` that names the key, what came and what is allowed."""
+    composed = copy.deepcopy(composed)
+    try:
+        OmegaConf.resolve(composed)
+    except OmegaConfBaseException as error:
+        raise _explained(error, options) from None
+    content = _content(composed)
+    names, objects = {}, {}
+    for group, table in options.groups.items():
+        given = content.pop(group, None)
+        own = _content(given) if isinstance(given, DictConfig) else {}
+        names[group] = str(own.pop("name", None))
+        prototype = choose(table, group, names[group])
+        of_group = {key for row in table.values() for key in settings(row)}
+        # An experiment may set what another option of the group has.
+        own = {key: value for key, value in own.items() if key in settings(prototype) or key not in of_group}
+        objects[group] = dataclasses.replace(prototype, **_checked(group, own, settings(prototype), options))
+    sections = options.sections()
+    values: dict[str, dict[str, Any]] = {}
+    for section in ("stop", "record"):
+        given = content.pop(section, {})
+        if not isinstance(given, DictConfig):
+            raise UserError(f"{section}={given}: {section} has the settings {', '.join(sections[section])}")
+        values[section] = _checked(section, _content(given), sections[section], options)
+    top = _checked("", content, sections[""], options)
+    own = {name: values["record"].pop(name) for name in settings(Record)}
+    config = Config(
+        names=names,
+        **objects,
+        measures=options.measures,
+        stop=Stop(**values["stop"]),
+        record=Record(**own, of_measures=values["record"]),
+        **top,
+    )
+    if config.seed + config.seeds > 2**32:
+        raise UserError(f"seed={config.seed} seeds={config.seeds}: the last seed must be below 2^32")
+    return config
+
+
+def _content(node: DictConfig) -> dict[str, Any]:
+    return {str(key): value for key, value in node.items()}
+
+
+def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting], options: Options) -> dict[str, Any]:
+    """The values of a section, each of its type and within its range, defaults where none is given."""
+    prefix = f"{section}." if section else ""
+    for key in given:
+        if key not in known:
+            raise options.unknown_key(prefix + key)
+    kinds = [
+        (name, one.kind, dataclasses.field(default_factory=lambda one=one: one.value)) for name, one in known.items()
+    ]
+    schema = OmegaConf.structured(dataclasses.make_dataclass("Section", kinds))
+    values = {key: _whole(value, known[key]) for key, value in given.items()}
+    try:
+        merged: Any = OmegaConf.to_container(OmegaConf.merge(schema, values), throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise _explained(error, options, prefix) from None
+    for key, one in known.items():
+        one.check(prefix + key, merged[key])
+    return merged
+
+
+def _whole(value: Any, one: Setting) -> Any:
+    """1e2 as 100 where integers are asked for: YAML and Hydra read it as a real number."""
+    if one.whole and isinstance(value, ListConfig):
+        return [_whole(entry, one) for entry in value]
+    return int(value) if one.whole and isinstance(value, float) and value.is_integer() else value
+
+
+def _explained(error: OmegaConfBaseException, options: Options, prefix: str = "") -> UserError:
+    key = f"{prefix}{error.full_key}" if error.full_key else "configuration"
+    if isinstance(error, ConfigKeyError):
+        return options.unknown_key(key)
+    reason = str(error).splitlines()[0]
+    if found := re.search(r"UserError raised while resolving interpolation: (.*)", reason):
+        return UserError(found.group(1))
+    if isinstance(error, ValidationError):
+        reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
+        reason = "null is not allowed" if re.search("not Optional|NoneType|'None'", reason) else reason
+    return UserError(f"{key}: {reason}")
+
+
+def from_flat(values: Mapping[str, Any], options: Options) -> Config:
+    """The configuration that `flat` made flat. Raises `UserError` for keys of another version."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        (nested.setdefault(section, {}) if section else nested)[name] = value
+    return typed(OmegaConf.create(nested), options)
+
+
+def upgraded(values: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The settings that an early version stored, all those of a group whatever the option, as they are stored now."""
+    kept = {}
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        row = options.groups.get(group, {}).get(values.get(f"{group}.name", ""))
+        if row is None or name == "name" or name in settings(row):
+            kept[key] = value
+    return kept
+
+
+def _by(key: str, table: Mapping[str, Any]) -> Any:
+    """`${by:${norm.name},{none: 15, swn: 15, ewn: 5}}`: the value for the key; for defaults that depend on a choice."""
+    if key not in table:
+        raise UserError(f"no value for '{key}' in the configuration's table {dict(table)}")
+    return table[key]
+
+
+def _outputs_folder(outputs: Any) -> str:
+    """The folder of all runs, looked at before Hydra makes a directory in it."""
+    if outputs is None or isinstance(outputs, (ListConfig, DictConfig)) or not str(outputs).strip():
+        raise UserError(f"outputs={'null' if outputs is None else outputs} is not a folder; allowed: a path")
+    return str(outputs)
+
+
+OmegaConf.register_new_resolver("by", _by, replace=True)
+OmegaConf.register_new_resolver("outputs_folder", _outputs_folder, replace=True)
+OmegaConf.register_new_resolver("run_directory", run_directory, replace=True)

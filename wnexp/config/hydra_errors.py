@@ -1,0 +1,37 @@
+"""Hydra's errors in one or two lines: what came and what is allowed."""
+
+import re
+
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from wnexp.config.schema import Options
+
+
+def explain_hydra(error: BaseException, options: Options) -> str | None:
+    """The message for a user's mistake that Hydra found, or None for an error that is no such thing."""
+    if isinstance(error, YAMLError):
+        return " ".join(str(error).split())
+    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+        return None
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        if "=" not in (error.override or ""):
+            return f"'{error.override}' is not a setting; GROUP=OPTION or KEY=VALUE is expected"
+        reason = text.splitlines()[0]
+        return (
+            f"{error.override} cannot be read ({reason});\nvalues with = or , or brackets need quotes: 'KEY=\"VALUE\"'"
+        )
+    if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
+        known = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)
+        allowed = ", ".join(known.group(1).split()) if known else "none"
+        return f"{found.group(1)}={found.group(2)} is unknown; allowed: {allowed}"
+    if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{found.group(1)} has several values; `wnexp train -m ...` runs one job for each"
+    if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
+        return str(options.unknown_key(found.group(1) or found.group(2)))
+    if found := re.search(r"UserError raised while resolving interpolation: (.*)", text):
+        return found.group(1)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "\n".join(lines[:2])

@@ -1,0 +1,141 @@
+"""The words of `wnexp train`, as Hydra takes them, and the mistakes in them that Hydra would explain badly."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString
+
+from wnexp.config.hydra_private import parsed_arguments
+from wnexp.config.schema import GROUPS, Options
+from wnexp.errors import UsageError, UserError
+
+_NAMED = tuple(f"{group}.name" for group in GROUPS)
+
+
+def prepared(words: Sequence[str]) -> list[str]:
+    """The words for Hydra: `+norm=ewn` without its plus, values that are existing paths quoted, `-m` first."""
+    groups = tuple(f"+{group}=" for group in GROUPS)
+    plain = [word[1:] if word.startswith(groups) else word for word in words]
+    plain.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
+    return [_with_quoted_path(word) for word in plain]
+
+
+def _with_quoted_path(word: str) -> str:
+    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse."""
+    key, _, value = word.partition("=")
+    if not key or re.fullmatch(r"[\w./~+-]*", value) or not _exists(value):
+        return word
+    return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
+_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir")
+
+
+def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
+    """The words without `--config-from RUN`, and RUN.
+
+    Raises `UsageError` where RUN is missing, `UserError` for what cannot stand beside it.
+    """
+    words = [
+        part for word in words for part in ([*word.split("=", 1)] if word.startswith("--config-from=") else [word])
+    ]
+    if "--config-from" not in words:
+        return words, None
+    position = words.index("--config-from")
+    if position + 1 == len(words):
+        raise UsageError("--config-from needs a run directory (wnexp train --help)")
+    rest = words[:position] + words[position + 2 :]
+    for word in rest:
+        if word.split("=")[0] not in _BESIDE_CONFIG_FROM:
+            raise UserError(
+                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
+            )
+    return rest, Path(words[position + 1])
+
+
+def repeating(settings: Mapping[str, Any], run: Path, options: Options) -> list[str]:
+    """The words that repeat a run with these flat settings, under `outputs` by the name it has. Raises `UserError`."""
+    if unknown := sorted(key for key in settings if not options.has_key(key) and key not in _NAMED):
+        raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
+    place = run.resolve()
+    name = _hydra_text(f"{place.parent.name}/{place.name}")
+    chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
+    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in (*_NAMED, "device")]
+    return [*chosen, *values, f"hydra.run.dir='${{outputs_folder:${{outputs}}}}/{name[1:-1]}'"]
+
+
+def _hydra_text(value: Any) -> str:
+    """A value of run.json in Hydra's grammar, taken literally."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_hydra_text, value))}]"
+    if isinstance(value, str):
+        return QuotedString(value.replace("${", "\\${"), Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower()
+
+
+def check(words: Sequence[str], options: Options) -> None:
+    """Raise `UsageError` for options that Hydra does not have and `UserError` for overrides that cannot be meant."""
+    parsed = parsed_arguments(words)
+    overrides = OverridesParser.create().parse_overrides(parsed.overrides)
+    for folder in (parsed.config_dir, parsed.config_path, *_searched(overrides)):
+        for path in sorted(Path(folder).rglob("*.yaml")) if folder else ():
+            _check_yaml(path)
+    for override in overrides:
+        _check(override, options)
+
+
+def _searched(overrides: Sequence[Override]) -> list[str]:
+    """The folders of `hydra.searchpath=[file://FOLDER,...]`."""
+    paths = [override.value() for override in overrides if override.key_or_group == "hydra.searchpath"]
+    entries = [entry for path in paths if isinstance(path, list) for entry in path]
+    return [str(getattr(entry, "text", entry)).removeprefix("file://") for entry in entries]
+
+
+_DEEPEST = 50
+
+
+def _check_yaml(path: Path) -> None:
+    """Raise `UserError` for a file whose reading has no bound: a few aliases of aliases take minutes and gigabytes."""
+    depth = 0
+    try:
+        for event in yaml.parse(path.read_text("utf-8"), Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise UserError(
+                    f"{path}: aliases like *{event.anchor} are not read; ${{key}} refers to another setting"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise UserError(f"{path}: lists in lists, more than {_DEEPEST} deep")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text in UTF-8") from None
+
+
+def _check(override: Override, options: Options) -> None:
+    key, text = override.key_or_group, override.input_line
+    if not key:
+        raise UserError(f"'{text}' is not a setting; GROUP=OPTION or KEY=VALUE is expected")
+    if override.is_delete():
+        if options.has_key(key):
+            raise UserError(f"{text}: settings cannot be removed; without an override {key} has its default")
+        return
+    value = override.value()
+    values = value.list if isinstance(value, ChoiceSweep) else [value]
+    kinds = (str, type(None), Glob) if key == "experiment" else (str, Glob)
+    if key in GROUPS and not all(isinstance(value, kinds) for value in values):
+        raise UserError(f"{text} is not an option; allowed: {', '.join(options.names(key))}")
+    if key in _NAMED:
+        raise UserError(f"{text}: choose with {key.removesuffix('.name')}={override.get_value_element_as_str()}")
+    sections = {section: own for section, own in options.sections().items() if section}
+    if key in sections and not all(isinstance(value, dict) for value in values):
+        raise UserError(f"{text}: {key} has the settings {', '.join(f'{key}.{name}' for name in sections[key])}")

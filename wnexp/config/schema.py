@@ -1,0 +1,141 @@
+"""The configuration of a run: what can be set, and the checked objects that it becomes.
+
+Every setting stands beside its meaning, default and allowed values: those of an option in the class of the option
+(`wnexp/settings.py`), those of the run below. The groups and their options come from above, as an `Options`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from wnexp.errors import UserError
+from wnexp.settings import Setting, setting, settings
+
+_NOT_NUMBERS = ("overwrite", "outputs")  # settings that change no number of a run
+GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a seed is done."""
+
+    log_loss: float = setting(-300.0, "the target, in nats")
+    max_steps: int = setting(40000, "accepted steps", least=1, below=2**62)
+
+
+@dataclass(frozen=True)
+class Record:
+    """When a record is made; the settings of the measures are `record.*` too."""
+
+    every: int | None = setting(
+        None, "a record every so many steps", least=1, below=2**62, null="for the geometric grid of `points`"
+    )
+    points: int = setting(400, "at most so many records up to stop.max_steps, every early step among them", least=2)
+    of_measures: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, measure: Any) -> Any:
+        """The measure with the run's settings."""
+        own = {name: self.of_measures[name] for name in settings(measure) if name in self.of_measures}
+        return dataclasses.replace(measure, **own)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run. The five groups hold objects, rows of their tables with the run's settings."""
+
+    names: Mapping[str, str]  # group -> name of the option
+    data: Any
+    model: Any
+    norm: Any
+    loss: Any
+    optimizer: Any
+    measures: Mapping[str, Any]
+    stop: Stop = field(default_factory=Stop)
+    record: Record = field(default_factory=Record)
+    seed: int = setting(0, "the first seed of the run", least=0, most=2**32 - 1)
+    seeds: int = setting(1, "how many seeds, one after the other, trained as one program", least=1, most=10**6)
+    precision: str = setting("float64", "of weights and data", choices=("float32", "float64"))
+    device: str = setting(
+        "auto", "auto: the best there is, a cpu for tiny networks", choices=("auto", "cpu", "gpu", "tpu")
+    )
+    overwrite: bool = setting(False, "train again over what is there")
+    outputs: str = setting("outputs", "the folder of all runs")
+    snapshots: list[float] = setting([], "log losses (nats) at which to save the weights")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The tables of options: group -> name -> prototype, and the measures. What they hold can be set."""
+
+    groups: Mapping[str, Mapping[str, Any]]
+    measures: Mapping[str, Any]
+
+    def sections(self) -> dict[str, dict[str, Setting]]:
+        """The settings of the run itself: section ("" for the top) -> name -> setting."""
+        of_measures: dict[str, Setting] = {}
+        for measure in self.measures.values():
+            of_measures |= settings(measure)
+        return {"": settings(Config), "stop": settings(Stop), "record": settings(Record) | of_measures}
+
+    def keys(self) -> dict[str, Setting]:
+        """Every setting of every option, `section.name` -> setting (of the first option that has it)."""
+        found = {
+            f"{section}.{name}".lstrip("."): one
+            for section, own in self.sections().items()
+            for name, one in own.items()
+        }
+        for group, table in self.groups.items():
+            for prototype in table.values():
+                for name, one in settings(prototype).items():
+                    found.setdefault(f"{group}.{name}", one)
+        return found
+
+    def names(self, group: str) -> list[str]:
+        """The options of a group: rows of its table and files of `conf/`."""
+        files = [path.stem for path in (configs_folder() / group).glob("*.yaml")]
+        return sorted({*self.groups.get(group, {}), *files})
+
+    def has_key(self, key: str) -> bool:
+        """Whether that is a group, a section or a setting."""
+        return key in (*GROUPS, "stop", "record") or key in self.keys()
+
+    def unknown_key(self, key: str) -> UserError:
+        """The error for a key that cannot be set, with the nearest ones that can."""
+        names = [*GROUPS, *self.keys()]
+        if key in names:
+            return UserError(f"{key} is not a setting of the options chosen; `wnexp train --cfg job` lists theirs")
+        near = get_close_matches(key, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`wnexp train --help` lists the known ones"
+        return UserError(f"unknown key '{key}'; {hint}")
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """The settings that make a run's numbers, `section.name -> value`."""
+    found: dict[str, Any] = {}
+    for group, name in config.names.items():
+        found[f"{group}.name"] = name
+        found |= {f"{group}.{key}": one.value for key, one in settings(getattr(config, group)).items()}
+    for section in (config.stop, config.record):
+        prefix = type(section).__name__.lower()
+        found |= {f"{prefix}.{key}": one.value for key, one in settings(section).items()}
+    found |= {f"record.{key}": value for key, value in config.record.of_measures.items()}
+    return found | {key: one.value for key, one in settings(config).items() if key not in _NOT_NUMBERS}
+
+
+def flat_defaults(config: Config, options: Options) -> dict[str, Any]:
+    """What `flat` would give if no setting of the same options were given."""
+    prototypes: dict[str, Any] = {group: options.groups[group][name] for group, name in config.names.items()}
+    record = Record(
+        of_measures={name: one.value for measure in config.measures.values() for name, one in settings(measure).items()}
+    )
+    return flat(Config(names=config.names, **prototypes, measures=config.measures, record=record))
+
+
+def configs_folder() -> Path:
+    """The folder of the configuration files: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"

@@ -1,0 +1,20 @@
+"""The data sets, by name."""
+
+from wnexp.data.arrays import ArrayFile
+from wnexp.data.dataset import Source
+from wnexp.data.generated import ConvRate, Digits, Gaussian, LinSep, SimpleTraj, Xor
+from wnexp.data.images import Images
+
+DATA_SETS: dict[str, Source] = {
+    "lin_sep": LinSep(),
+    "conv_rate": ConvRate(train_per_class=10),
+    "gaussian": Gaussian(train_per_class=10),
+    "xor": Xor(),
+    "simple_traj": SimpleTraj(),
+    "digits": Digits(),
+    # The paper's scaling of MNIST and CIFAR-10; Fashion-MNIST by the mean and deviation of its own pixels.
+    "mnist": Images(published_as="mnist", mean=0.1307, deviation=0.3081),
+    "fashion_mnist": Images(published_as="fashion_mnist", mean=0.2860, deviation=0.3530),
+    "cifar10": Images(published_as="cifar10", mean=0.5, deviation=0.5),
+    "file": ArrayFile(),
+}

@@ -1,0 +1,48 @@
+"""Data sets of published images, scaled as `(x/255 - mean) / deviation`, in float32."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wnexp.data import image_files
+from wnexp.data.dataset import Dataset, Sampled
+from wnexp.settings import setting
+
+
+@dataclass(frozen=True)
+class Images(Sampled):
+    """Images in their published files, downloaded once into the user's cache folder."""
+
+    dir: str | None = setting(
+        None, "a folder with the files, or without any of them to download into", null="for the cache folder"
+    )
+    published_as: str = ""  # a row of `image_files.SOURCES`
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def read(self):
+        raw = image_files.load(self.published_as, self.dir)
+
+        def prepared(x: np.ndarray) -> np.ndarray:
+            x = x.reshape(len(x), -1).astype(np.float32)
+            x *= 1 / (255 * self.deviation)
+            x -= self.mean / self.deviation
+            return x
+
+        height, width, channels = raw.train_x.shape[1:]
+        return Dataset(
+            train_x=prepared(raw.train_x),
+            train_y=raw.train_y.astype(np.int64),
+            test_x=prepared(raw.test_x),
+            test_y=raw.test_y.astype(np.int64),
+            image=(height, width, channels),
+        )
+
+    def files(self):
+        if self.dir is None:
+            return {}
+        folder = Path(self.dir).expanduser()
+        names = image_files.SOURCES[self.published_as].files
+        places = [place for name in names for place in (folder / name, folder / name.removesuffix(".gz"))]
+        return {"dir": [place for place in places if place.is_file()]}

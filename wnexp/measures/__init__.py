@@ -1,0 +1,21 @@
+"""What is recorded: groups of columns, each with units and a cadence of its own.
+
+`MEASURES` is in the order of the columns. A measure's settings are the run's `record.*`.
+"""
+
+from wnexp.measures.base import Measure
+from wnexp.measures.limit import GradientDirection, LimitCosine
+from wnexp.measures.margins import Margins, Progress, TestSet, TrainAccuracy
+from wnexp.measures.neurons import Neurons
+from wnexp.measures.samples import Samples
+
+MEASURES: dict[str, Measure] = {
+    "progress": Progress(),
+    "train_accuracy": TrainAccuracy(),
+    "test_set": TestSet(),
+    "margins": Margins(),
+    "limit_cosine": LimitCosine(),
+    "neurons": Neurons(),
+    "samples": Samples(),
+    "gradient_direction": GradientDirection(),
+}

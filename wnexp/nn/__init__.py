@@ -1,0 +1,1 @@
+"""The mathematics of one network: architectures, initial weights, normalizations, losses. Pure functions."""

@@ -1,0 +1,148 @@
+"""What a step rule is, and one attempt with it. A rule works on `log L` and `grad log L` only.
+
+Every rule *proposes* a next state; accepting or refusing is a selection between two states, so a rule can be scanned
+and vmapped, and a refused step leaves nothing behind, in the rule's own memory neither.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from wnexp.nn.network import Network
+from wnexp.nn.weightnorm import Norm
+
+_MOST_FRUITLESS = 1000
+_FRUITLESS_MOVE = 100
+_SMALLEST_STEP_SIZE = 1e-290  # even a gradient that is not finite ends here
+
+Numbers = Mapping[str, Array]  # what a sweep may vary without a new compilation, by name
+
+
+class Problem(NamedTuple):
+    """The training problem of one seed as pure functions."""
+
+    to_weights: Callable  # parameters -> effective weights
+    weights_and_scales: Callable  # parameters -> effective weights, the neurons' scales not multiplied in
+    log_loss: Callable  # (effective weights, x, y) -> log L
+    precondition: Callable  # (parameters, gradient) -> minus the velocity of the parameters under the flow
+    x: Float[Array, "n d"]
+    y: Int[Array, " n"]
+    key: Array  # randomness of the optimizer; an attempt folds its number in
+    landings: Float[Array, " landings"]  # log losses that a flow lands on, the last one the target
+
+
+class State(NamedTuple):
+    """A point of the optimization with all that its next step depends on."""
+
+    parameters: tuple
+    memory: Any  # the rule's own, a pytree
+    log_loss: Float[Array, ""]
+    step_size: Float[Array, ""]
+    log_time: Float[Array, ""]  # log of the summed steps on L (nats)
+    step: Int[Array, ""]  # accepted steps
+    attempts: Int[Array, ""]
+    fruitless: Int[Array, ""]  # refusals since the last accepted step of note, see `stalled`
+
+
+class Proposal(NamedTuple):
+    """The next state, whether to take it, and the step size after taking and after refusing it."""
+
+    state: State
+    accept: Bool[Array, ""] | bool
+    step_size_if_accepted: Float[Array, ""]
+    step_size_if_refused: Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A step rule with its settings as fields; a row of `OPTIMIZERS`.
+
+    Numbers that a sweep varies are settings marked `traced`: compiled programs get them by name from `numbers`, all
+    other fields select a program.
+    """
+
+    full_batch: ClassVar[bool] = True  # an attempt sees the whole training set once; else it is an epoch of batches
+    has_time: ClassVar[bool] = True  # steps are multiples of `grad L`, so their sum is a time
+    geometry: ClassVar[str] = "l2"  # the norm in which a step is steepest, whose margin grows
+    is_flow: ClassVar[bool] = False  # the continuous limit of gradient descent
+
+    def numbers(self, continued: bool) -> dict[str, float | bool]:
+        """The traced numbers; `continued` says that the run starts from given weights."""
+        raise TypeError(f"{type(self).__name__} has no numbers")
+
+    def init(self, problem: Problem, parameters, numbers: Numbers) -> tuple[Float[Array, ""], Any]:
+        """`log L` at the initial parameters and the rule's first memory."""
+        raise TypeError(f"{type(self).__name__} has no init")
+
+    def propose(self, problem: Problem, now: State, numbers: Numbers) -> Proposal:
+        """The next state."""
+        raise TypeError(f"{type(self).__name__} has no propose")
+
+    def check(self, network: Network, norm: Norm, precision: str) -> None:
+        """Raise `UserError` where the rule cannot train that network in that precision."""
+
+    def prepare(self, network: Network) -> Network:
+        """The network as this rule differentiates it."""
+        return network
+
+    @property
+    def steps_on_weights(self) -> bool:
+        """Whether the rule moves the effective weights by the norm's metric, not the norm's parameters."""
+        return False
+
+
+def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> State:
+    """The state at the initial parameters."""
+    log_loss, memory = rule.init(problem, parameters, numbers)
+    zero = jnp.zeros((), int)
+    return State(
+        parameters=parameters,
+        memory=memory,
+        log_loss=log_loss,
+        step_size=jnp.asarray(numbers["step_size"], log_loss.dtype),
+        log_time=jnp.full_like(log_loss, -jnp.inf),
+        step=zero,
+        attempts=zero,
+        fruitless=zero,
+    )
+
+
+def attempt(rule: Rule, problem: Problem, now: State, numbers: Numbers) -> State:
+    """One proposal, accepted or refused."""
+    proposal = rule.propose(problem, now, numbers)
+    new, accept = proposal.state, proposal.accept
+    chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), new, now)
+    moves = jax.tree.leaves(jax.tree.map(_relative_move, new.parameters, now.parameters))
+    move = jnp.max(jnp.stack(moves))  # NaN where a parameter is
+    eps = jnp.finfo(moves[0].dtype).eps
+    moved = accept & ~(move <= _FRUITLESS_MOVE * eps)
+    refused = now.fruitless + ~jnp.asarray(accept)
+    return chosen._replace(
+        step_size=jnp.where(accept, proposal.step_size_if_accepted, proposal.step_size_if_refused),
+        step=now.step + accept,
+        attempts=now.attempts + 1,
+        fruitless=jnp.where(move <= eps, _MOST_FRUITLESS, jnp.where(moved, 0, refused)),
+    )
+
+
+def stalled(state: State) -> Array:
+    """Whether the step has become too small to get anywhere.
+
+    That is so when the last proposal changed no parameter by more than one rounding, relative to the largest of its
+    array, or after `_MOST_FRUITLESS` refusals without an accepted step of more than `_FRUITLESS_MOVE` roundings: on a
+    kink of the network (ReLU) steps of that size are accepted and refused in turns for ever.
+    """
+    return (state.fruitless >= _MOST_FRUITLESS) | (state.step_size < _SMALLEST_STEP_SIZE)
+
+
+def _relative_move(new: Array, old: Array) -> Array:
+    return jnp.max(jnp.abs(new - old)) / jnp.maximum(jnp.max(jnp.abs(old)), jnp.finfo(old.dtype).tiny)
+
+
+def moved(parameters, slope, scale: Array):
+    """`parameters - scale * slope`, in the parameters' precision."""
+    return jax.tree.map(lambda p, d: (p - scale * d).astype(p.dtype), parameters, slope)

@@ -1,0 +1,130 @@
+"""Full-batch gradient descent: the loss-based step of the paper's experiments, and a constant step.
+
+On `L` the step is `eta = lr * Lref^(1/frac - 1)`, and `frac = 0` means `eta = lr / Lref`. In the log domain, with
+`exponent = 1/frac - 1` (or -1),
+
+    theta' = theta - lr * exp(exponent * log Lref + log L) * grad log L.
+
+`Lref` is the loss one accepted step *earlier*; the very first step uses 1 (or, continuing from given weights, their
+loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not finite is refused and `lr`
+divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its cap (the paper: both 1.1).
+Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wnexp.optim.base import Numbers, Problem, Proposal, Rule, State, moved
+from wnexp.settings import setting
+
+
+class Memory(NamedTuple):
+    """What full-batch descent remembers."""
+
+    gradient: tuple  # of log L at the effective weights
+    log_reference: Float[Array, ""]  # log Lref (nats)
+
+
+@dataclass(frozen=True)
+class LossBased(Rule):
+    """The settings and the judgement of the loss-based step."""
+
+    step_size: float = setting(0.01, "the first lr", above=0, traced=True)
+    step_size_cap: float | None = setting(0.01, "lr grows up to it", above=0, null="for no cap", traced=True)
+    frac: float = setting(30.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)
+    factor: float = setting(1.1, "lr grows by it after an accepted step", above=1, traced=True)
+    shrink: float | None = setting(
+        None, "lr is divided by it after a refused step", above=1, null="for optimizer.factor", traced=True
+    )
+
+    def numbers(self, continued):
+        return {
+            "step_size": self.step_size,
+            "cap": math.inf if self.step_size_cap is None else self.step_size_cap,
+            "exponent": -1.0 if self.frac == 0 else 1 / self.frac - 1,
+            "factor": self.factor,
+            "shrink": self.factor if self.shrink is None else self.shrink,
+            "continued": continued,
+        }
+
+
+def first_log_reference(log_loss: Array, numbers: Numbers) -> Array:
+    """`log Lref` of the first step."""
+    return jnp.where(numbers["continued"], log_loss, 0.0)
+
+
+def log_step(step_size: Array, log_reference: Array, numbers: Numbers) -> Array:
+    """`log eta`, the log of the step on `L` (nats)."""
+    return jnp.log(step_size) + numbers["exponent"] * log_reference
+
+
+def judged(now: State, proposal: State, numbers: Numbers) -> Proposal:
+    """The paper's rule: refuse a higher or non-finite loss; the step size grows after a success, below its cap."""
+    return Proposal(
+        state=proposal,
+        accept=jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss),
+        step_size_if_accepted=jnp.where(
+            now.step_size < numbers["cap"], now.step_size * numbers["factor"], now.step_size
+        ),
+        step_size_if_refused=now.step_size / numbers["shrink"],
+    )
+
+
+def full_batch_start(problem: Problem, parameters, numbers: Numbers) -> tuple[Array, Memory]:
+    """`log L` and the first memory."""
+    weights = problem.to_weights(parameters)
+    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
+    return log_loss, Memory(gradient=gradient, log_reference=first_log_reference(log_loss, numbers))
+
+
+def full_batch_step(problem: Problem, now: State, log_eta: Array, scale: Array) -> State:
+    """`theta - scale * grad log L`, `log eta` its step on `L`."""
+    _, pull_back = jax.vjp(problem.to_weights, now.parameters)
+    parameters = moved(now.parameters, pull_back(now.memory.gradient)[0], scale)
+    weights = problem.to_weights(parameters)
+    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
+    return now._replace(
+        parameters=parameters,
+        memory=Memory(gradient=gradient, log_reference=now.log_loss),
+        log_loss=log_loss,
+        log_time=jnp.logaddexp(now.log_time, log_eta),
+    )
+
+
+@dataclass(frozen=True)
+class GradientDescent(LossBased):
+    """Full-batch gradient descent with the loss-based step, accept/reject."""
+
+    def init(self, problem, parameters, numbers):
+        return full_batch_start(problem, parameters, numbers)
+
+    def propose(self, problem, now, numbers):
+        log_reference = now.memory.log_reference
+        scale = now.step_size * jnp.exp(numbers["exponent"] * log_reference + now.log_loss)
+        log_eta = log_step(now.step_size, log_reference, numbers)
+        return judged(now, full_batch_step(problem, now, log_eta, scale), numbers)
+
+
+@dataclass(frozen=True)
+class ConstantGradientDescent(Rule):
+    """Full-batch gradient descent with a constant step on the loss; every step is accepted."""
+
+    step_size: float = setting(0.001, "the step on L", above=0, traced=True)
+
+    def numbers(self, continued):
+        return {"step_size": self.step_size, "continued": continued}
+
+    def init(self, problem, parameters, numbers):
+        return full_batch_start(problem, parameters, numbers)
+
+    def propose(self, problem, now, numbers):
+        scale = now.step_size * jnp.exp(now.log_loss)
+        state = full_batch_step(problem, now, jnp.log(now.step_size), scale)
+        return Proposal(
+            state=state, accept=True, step_size_if_accepted=now.step_size, step_size_if_refused=now.step_size
+        )

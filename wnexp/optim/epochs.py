@@ -1,0 +1,77 @@
+"""Mini-batch SGD by whole epochs, with the loss-based step of `descent.py`.
+
+An attempt is an epoch; it is refused when the full training loss after it is higher or not finite. `Lref` is the
+training loss after the last accepted epoch. A batch whose loss rises above `Lref` then steps ever further, and the
+epoch ends in an overflow: half of all epochs are refused. `clipped`, a rule of ours, steps as if no batch had a loss
+above `Lref`,
+
+    theta' = theta - lr * min(L_batch / Lref, 1) * grad log L_batch    (frac = 0),
+
+so an epoch that fails does so by little, and a larger `lr` succeeds. (With `loss.reduction=sum` both losses are sums, a
+batch's of fewer samples, and less is clipped.)
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from wnexp.errors import UserError
+from wnexp.optim.base import moved
+from wnexp.optim.descent import LossBased, first_log_reference, judged, log_step
+from wnexp.settings import setting
+
+
+class Memory(NamedTuple):
+    """What epochs remember."""
+
+    log_reference: Float[Array, ""]  # log Lref (nats)
+
+
+@dataclass(frozen=True)
+class Epochs(LossBased):
+    """Mini-batch epochs: a fresh shuffle, every sample once, the last, smaller batch kept."""
+
+    full_batch: ClassVar[bool] = False
+    batch_size: int | None = setting(128, "samples a step", least=1)
+    clipped: bool = False
+
+    def check(self, network, norm, precision):
+        if self.batch_size is None:
+            raise UserError("optimizer.batch_size=null: mini-batches need an integer of at least 1")
+
+    def init(self, problem, parameters, numbers):
+        log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
+        return log_loss, Memory(log_reference=first_log_reference(log_loss, numbers))
+
+    def propose(self, problem, now, numbers):
+        assert self.batch_size is not None
+        samples = problem.x.shape[0]
+        batch = min(self.batch_size, samples)
+        order = jax.random.permutation(jax.random.fold_in(problem.key, now.attempts), samples)
+        log_reference = now.memory.log_reference
+        log_eta = log_step(now.step_size, log_reference, numbers)
+
+        def log_loss_of(parameters, x, y):
+            return problem.log_loss(problem.weights_and_scales(parameters), x, y)
+
+        def step(parameters, indices):
+            log_loss, slope = jax.value_and_grad(log_loss_of)(parameters, problem.x[indices], problem.y[indices])
+            log_loss = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
+            return moved(parameters, slope, jnp.exp(log_eta + log_loss)), None
+
+        whole = samples // batch * batch
+        parameters, _ = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
+        if whole < samples:
+            parameters, _ = step(parameters, order[whole:])
+        log_loss = log_loss_of(parameters, problem.x, problem.y)
+        steps = -(-samples // batch)
+        proposal = now._replace(
+            parameters=parameters,
+            memory=Memory(log_reference=log_loss),
+            log_loss=log_loss,
+            log_time=jnp.logaddexp(now.log_time, log_eta + jnp.log(float(steps))),
+        )
+        return judged(now, proposal, numbers)

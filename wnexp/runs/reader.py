@@ -1,0 +1,133 @@
+"""The one reader of run directories: finding runs, their status, settings, tables and snapshots. No jax."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from glob import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from wnexp.errors import UserError
+from wnexp.runs import lock, snapshots, status
+from wnexp.runs.files import read_table
+from wnexp.runs.identity import settings_of
+from wnexp.runs.status import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STOPPED = "stopped"  # says that it runs, but no process does: killed; the same command resumes it
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory, read when asked, also while the run goes on.
+
+    `Run(path).frame("steps")` is the table as a pandas frame, `.weights(seed, "log_loss=-100")` a snapshot.
+    """
+
+    directory: Path
+
+    @cached_property
+    def status(self) -> Status:
+        """`run.json`. Raises `UserError` where there is none or it cannot be read."""
+        found = status.read(self.directory)
+        if found is None:
+            raise UserError(f"{self.directory}: no run there (a run is a folder with run.json)")
+        return found
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The flat settings, `section.name -> value`, and the digests of the files that they name."""
+        return self.status.config
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The flat settings alone."""
+        return settings_of(self.config)
+
+    @property
+    def state(self) -> str:
+        """running, finished, failed, or `STOPPED`."""
+        found = self.status.status
+        return STOPPED if found == status.RUNNING and not lock.is_held(self.directory) else found
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that have records."""
+        return [figures["seed"] for figures in self.status.seeds]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that the run has, by name."""
+        return sorted(file.stem for file in self.directory.glob("*.parquet") if not file.stem.startswith("."))
+
+    def table(self, name: str) -> pa.Table | None:
+        """A table; None if the run has none of that name. Raises `UserError` for a file that cannot be read."""
+        path = self.directory / f"{name}.parquet"
+        try:
+            return read_table(path) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from None
+
+    def frame(self, name: str) -> "pd.DataFrame":
+        """A table as a pandas frame; an empty one if the run has none of that name. Raises `UserError`."""
+        import pandas as pd
+
+        table = self.table(name)
+        return pd.DataFrame() if table is None else table.to_pandas()
+
+    @property
+    def levels(self) -> list[float]:
+        """The log losses at which any seed has a snapshot, in the order they were reached."""
+        return snapshots.levels(self.directory)
+
+    def weights(self, seed: int, name: str) -> dict[str, np.ndarray] | None:
+        """A snapshot's arrays, by the keys of a weights file; None if there is none. Raises `UserError`."""
+        file = snapshots.path(self.directory, seed, name)
+        return snapshots.read(file) if file.exists() else None
+
+
+def load(paths: Sequence[Path]) -> list[Run]:
+    """The runs at or below the paths; the newest one without a path. Raises `UserError` where there is none."""
+    return [Run(directory) for directory in runs_at(paths)]
+
+
+def runs_at(paths: Sequence[Path]) -> list[Path]:
+    """The run directories at or below the paths, or of the experiments of those names; the newest run without a path.
+
+    Raises `UserError` where there is none.
+    """
+    found = [run for path in paths for run in _runs_at(path)] if paths else [_newest(Path("outputs"))]
+    return list(dict.fromkeys(run.resolve() for run in found))
+
+
+def _runs_at(path: Path) -> list[Path]:
+    for place in (path, Path("outputs") / path):
+        if place.exists():
+            runs = find_runs(place)
+            if runs:
+                return runs
+            raise UserError(f"{place} holds no run (a run is a folder with run.json)")
+    for pattern in (str(path), str(Path("outputs") / path)):  # a glob that the shell was kept from
+        matches = sorted(glob(pattern))  # noqa: PTH207
+        if runs := [run for match in matches for run in find_runs(Path(match))]:
+            return runs
+    raise UserError(f"{path}: no such run directory, folder of runs, or experiment under outputs/")
+
+
+def _newest(root: Path) -> Path:
+    runs = find_runs(root)
+    if not runs:
+        raise UserError(f"no runs under {root}/ here; `wnexp train +norm=ewn` makes one")
+    return max(runs, key=lambda run: (run / status.NAME).stat().st_mtime_ns)
+
+
+def find_runs(path: Path) -> list[Path]:
+    """Every run directory at or below `path`, in the order of their names."""
+    if (path / status.NAME).is_file():
+        return [path]
+    return sorted(found.parent for found in path.rglob(status.NAME))

@@ -1,0 +1,211 @@
+"""The tables, checkpoint and status of a run that is going on. Arrays in, files out; no jax.
+
+A table is kept in memory and rewritten whole, at intervals that grow with the time the writing takes.
+
+While a run goes on the version before the last of every table and of the checkpoint is kept. A checkpoint says up to
+which step of each seed its rows go and how many they are, so it is whole with either version of every table.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from wnexp.errors import UserError
+from wnexp.runs import sealed, snapshots, status
+from wnexp.runs.files import previous, read_table, write_atomically, write_table
+from wnexp.runs.status import Status
+from wnexp.runs.tables import REAL, Rows, Table, chunk_tables, column, numbers, table_schema
+
+_SECONDS_BETWEEN_WRITES = 5.0
+_WRITING_SHARE = 0.05  # of the run's time
+
+
+def remove_scratch(directory: Path) -> None:
+    """Remove what only an unfinished run needs, and what a kill in the middle of a write left."""
+    for pattern in (".*.parquet", "checkpoint.safetensors", ".*.previous", ".*.tmp", "snapshots/*/.*.tmp"):
+        _remove(directory, pattern)
+
+
+def _remove(directory: Path, pattern: str) -> bool:
+    """Remove those files; whether there were any."""
+    files = list(directory.glob(pattern))
+    for file in files:
+        file.unlink(missing_ok=True)
+    return bool(files)
+
+
+class Records:
+    """The tables and status of one run that is going on.
+
+    Open them with what is recorded, a name with a dot being scratch; `append` the rows of each chunk; `save` when
+    `due`; `finish`.
+    """
+
+    def __init__(self, directory: Path, status: Status, tables: Mapping[str, Table]):
+        self.directory = directory
+        self.status = status
+        self.notes: list[str] = []
+        # In the order of what a reader would miss most, scratch after it: a disk that fills up costs that first.
+        self._described = dict(sorted(tables.items(), key=lambda entry: entry[0].startswith(".")))
+        self._metadata = {
+            "wnexp.config": json.dumps(status.config, default=str),
+            "wnexp.versions": json.dumps(status.versions),
+        }
+        self._tables: dict[str, list[pa.Table]] = {}
+        self._changed: set[str] = set()
+        self._last_write = time.monotonic()
+        self._pause = 0.0
+
+    def clear(self) -> None:
+        """Remove what an earlier run left here."""
+        for name in (snapshots.FOLDER, "figures"):
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+        for file in (self.directory / status.NAME, *self.directory.glob("*.parquet")):
+            file.unlink(missing_ok=True)
+        remove_scratch(self.directory)
+
+    def append(self, rows: Rows, seeds: np.ndarray) -> None:
+        """Add the rows of a chunk: arrays `(slots, seeds, ...)`, where valid."""
+        for name, table in chunk_tables(rows, seeds, self._described).items():
+            if table.num_rows:
+                self._tables.setdefault(name, []).append(table)
+                self._changed.add(name)
+
+    def due(self) -> bool:
+        """Whether it is time to write: seldom enough that writing stays a small share of the run."""
+        return time.monotonic() - self._last_write >= self._pause
+
+    def save(self, leaves: Sequence[np.ndarray] | None = None) -> None:
+        """Write changed tables, then the checkpoint that counts their rows (if given), then run.json."""
+        try:
+            self._save(leaves)
+        except OSError:
+            if not _remove(self.directory, ".*.previous"):  # they make room on a full disk
+                raise
+            self._save(leaves)
+
+    def _save(self, leaves: Sequence[np.ndarray] | None) -> None:
+        began = time.monotonic()
+        for name in [*(name for name in self._described if name in self._changed), *self._changed - {*self._described}]:
+            self._write(name, self.table(name))
+            self._changed.discard(name)
+        if leaves is not None:
+            self._save_checkpoint(leaves)
+        status.write(self.directory, self.status, keep_previous=True)
+        self._last_write = time.monotonic()
+        self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
+
+    def fail(self, reason: str) -> bool:
+        """Write the status `failed` and what else the disk takes. Returns whether the run can be resumed."""
+        self.status.status, self.status.error = status.FAILED, reason
+        try:
+            self.save()
+        except OSError:
+            self._save_status_alone()
+        return (self.directory / "checkpoint.safetensors").exists()
+
+    def _save_status_alone(self) -> None:
+        try:
+            status.write(self.directory, self.status)
+        except OSError:  # not even room for that: what only an unfinished run needs makes it
+            with suppress(OSError):
+                (self.directory / ".gradients.parquet").unlink(missing_ok=True)
+                status.write(self.directory, self.status)
+
+    def table(self, name: str) -> pa.Table:
+        """All rows of a table so far."""
+        tables = self._tables.get(name)
+        return pa.concat_tables(tables) if tables else table_schema(self._described[name]).empty_table()
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        table = table.replace_schema_metadata(self._metadata)
+        write_table(self.directory / f"{name}.parquet", table, keep_previous=True)
+
+    def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
+        last = self.table("steps").group_by("seed").aggregate([("step", "max")])
+        metadata = {
+            "rows": json.dumps({name: self.table(name).num_rows for name in self._tables}),
+            "seeds": json.dumps(last["seed"].to_pylist()),
+            "steps": json.dumps(last["step_max"].to_pylist()),
+        }
+        content = sealed.pack({f"{index:04d}": leaf for index, leaf in enumerate(leaves)}, metadata)
+        path = self.directory / "checkpoint.safetensors"
+        write_atomically(path, lambda temporary: temporary.write_bytes(content), keep_previous=True)
+
+    def restore(self) -> list[np.ndarray] | None:
+        """The leaves of the last good checkpoint, with the tables cut back to its moment; None if there is none.
+
+        The next `save` writes the tables as cut. Raises `UserError` where nothing good is left.
+        """
+        path = self.directory / "checkpoint.safetensors"
+        reasons = []
+        for file in (path, previous(path)):
+            if file.exists():
+                try:
+                    leaves = self._restore_from(file)
+                except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+                    reasons.append(f"{file.name}: {str(error).splitlines()[0]}")
+                    continue
+                if reasons:
+                    self.notes.append(f"damaged and left aside: {reasons[0]}; resuming from the state before it")
+                return leaves
+        if not reasons:
+            return None
+        raise UserError(f"{self.directory} cannot be resumed ({reasons[0]}); overwrite=true starts it again")
+
+    def _restore_from(self, file: Path) -> list[np.ndarray]:
+        arrays, metadata = sealed.unpack(file)
+        seeds, steps = (np.array(json.loads(metadata[key]), np.int64) for key in ("seeds", "steps"))
+        rows = json.loads(metadata["rows"])
+        tables = {name: self._readable(name, seeds, steps, count) for name, count in rows.items()}
+        self._tables = {name: [table] for name, table in tables.items()}
+        self._changed = set(tables)
+        return [arrays[key] for key in sorted(arrays)]
+
+    def _readable(self, name: str, seeds: np.ndarray, steps: np.ndarray, count: int) -> pa.Table:
+        """The rows of each of the seeds up to its step, `count` of them, from the newest version that has them."""
+        path = self.directory / f"{name}.parquet"
+        reasons = []
+        for file in (path, previous(path)):
+            try:
+                table = read_table(file).cast(table_schema(self._described[name]))
+                places = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
+                table = table.filter(pa.array(table["step"].to_numpy() <= steps[places]))
+                if table.num_rows == count:
+                    return table
+                reasons.append("it has lost rows")
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+                reasons.append(str(error).splitlines()[0])
+        raise ValueError(f"{path.name}: {reasons[0]}")
+
+    def finish(self, limit_directions: np.ndarray | None, seeds: np.ndarray, plane: pa.Table | None) -> None:
+        """Sort every table, fill `limit_cosine`, write all, drop the scratch files."""
+        for name, table in self._described.items():
+            if not name.startswith("."):
+                order = [(key, "ascending") for key in ("seed", "step", *table.axes)]
+                self._tables[name] = [self.table(name).sort_by(order)]
+                self._changed.add(name)
+        if limit_directions is not None and ".gradients" in self._tables:
+            self._tables["steps"] = [self._with_limit_cosine(limit_directions, seeds)]
+        if plane is not None:
+            self._tables["plane"] = [plane]
+            self._changed.add("plane")
+        self._changed -= {name for name in self._described if name.startswith(".")}
+        self.save()
+        remove_scratch(self.directory)
+
+    def _with_limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> pa.Table:
+        """The sorted `steps`, one cosine a row; the gradients' rows are in the order they came."""
+        steps, gradients = self.table("steps"), self.table(".gradients")
+        places = np.searchsorted(seeds, numbers(gradients["seed"].combine_chunks()))
+        vectors = numbers(gradients["gradient"].combine_chunks().flatten())
+        cosines = np.einsum("rp,rp->r", vectors.reshape(len(places), -1), limit_directions[places])
+        cosines = cosines[np.lexsort((numbers(gradients["step"].combine_chunks()), places))]
+        index = steps.column_names.index("limit_cosine")
+        return steps.set_column(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))

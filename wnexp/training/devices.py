@@ -1,0 +1,135 @@
+"""The devices of a run: JAX set up for them, and the seeds spread over them.
+
+Seeds are independent, so every device trains its own share of them in its own loop and waits for no other. On a CPU
+each core counts as a device, takes `_CPU_SEEDS` seeds before the next one gets any, and never more: what costs is
+then the arithmetic, no longer the operations' overhead, seeds that are done make room for others instead of being
+computed along, and no number depends on how many devices share them.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from wnexp.errors import UserError
+from wnexp.resources import cores
+
+_CPU_SEEDS = 64
+# Multiply-adds of an attempt up to which the launches of a GPU's kernels take longer than the whole of it on a CPU.
+_TINY = 2**20
+
+
+def open_devices(name: str, precision: str, work: float = math.inf) -> list[Any]:
+    """The devices of that name, with JAX set up for them. Raises `UserError`.
+
+    `auto` is the best kind there is, but a CPU if an attempt takes few multiply-adds (`work`).
+    """
+    _configure_jax()
+    name = "cpu" if name == "auto" and work < _TINY else name
+    try:
+        devices = jax.local_devices(backend=None if name == "auto" else name)
+    except RuntimeError:
+        known = ", ".join(sorted({device.platform for device in jax.devices()}))
+        raise UserError(f"device={name} is not on this machine; here: auto, {known}") from None
+    check_precision(precision, devices[0].platform)
+    jax.config.update("jax_enable_x64", devices[0].platform != "tpu")
+    return devices
+
+
+def _configure_jax() -> None:
+    """Full-precision products, a device a core, and compiled programs kept in the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    jax.config.update("jax_default_matmul_precision", "highest")
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with suppress(RuntimeError):  # JAX has started already
+            jax.config.update("jax_num_cpu_devices", cores())
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def check_precision(precision: str, platform: str) -> None:
+    """Raise `UserError` for float64 on a device that has none."""
+    if precision == "float64" and platform == "tpu":
+        raise UserError("precision=float64 needs a cpu or gpu; a tpu has float32 only (precision=float32)")
+
+
+class SeedBatch:
+    """The seeds of a run on their devices: `count` seeds in `total` places, `width` of them trained at once.
+
+    Places beyond the seeds fill the last device; they repeat the last seed.
+    """
+
+    def __init__(self, seeds: np.ndarray, devices: list[Any]):
+        self.seeds, count = seeds, len(seeds)
+        on_cpu = devices[0].platform == "cpu"
+        share = min(count, _CPU_SEEDS) if on_cpu else -(-count // len(devices))
+        devices = devices[: -(-count // share)]
+        self.count, self.width = count, share * len(devices)
+        self.total = max(count, self.width)
+        self.mesh = Mesh(np.array(devices), ("seeds",)) if len(devices) > 1 else None
+        self._split, self._same = devices[0], devices[0]
+        if self.mesh is not None:
+            self._split, self._same = (NamedSharding(self.mesh, PartitionSpec(*axes)) for axes in (("seeds",), ()))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all places are trained at once; their state then stays on the devices."""
+        return self.width == self.total
+
+    def share(self, tree: Any) -> Any:
+        """Arrays that every device needs."""
+        return jax.device_put(tree, self._same)
+
+    def split(self, tree: Any) -> Any:
+        """Arrays with a leading axis of `width` places, every device its own."""
+        return jax.device_put(tree, self._split)
+
+    def pad(self, tree: Any) -> Any:
+        """Host arrays of all seeds, for all places."""
+        extra = self.total - self.count
+        return jax.tree.map(lambda a: np.concatenate([a, np.repeat(a[-1:], extra, axis=0)]) if extra else a, tree)
+
+    def own(self, tree: Any) -> Any:
+        """The seeds' part of arrays with a leading axis of places, on the host."""
+        return jax.tree.map(lambda a: np.asarray(a)[: self.count], tree)
+
+    def groups(self, active: np.ndarray) -> list[np.ndarray]:
+        """Places `(width,)` to train together, each active one in a group; the last group is filled with others."""
+        if self.whole:
+            return [np.arange(self.total)]
+        order = np.argsort(~active, kind="stable")
+        starts = range(0, max(1, int(active.sum())), self.width)
+        return [order[min(start, self.total - self.width) :][: self.width] for start in starts]
+
+    def map(self, function: Callable, tree: Any, *shared: Any, wanted: Any = slice(None)) -> Any:
+        """`function(*tree, *shared)` over all places, or at least those wanted; in groups the result is on the host."""
+        if self.whole:
+            return function(*self.split(tree), *shared)
+        result: Any = None
+        active = np.zeros(self.total, bool)
+        active[wanted] = True
+        for group in self.groups(active):
+            part = jax.device_get(function(*self.split(take(tree, group)), *shared))
+            if result is None:
+                result = jax.tree.map(lambda a: np.empty((self.total, *a.shape[1:]), a.dtype), part)
+            put(result, group, part)
+        return result
+
+
+def take(whole: Any, group: np.ndarray | int) -> Any:
+    """The places of a group, or one place, from host arrays of all places."""
+    return jax.tree.map(lambda a: a[group], whole)
+
+
+def put(whole: Any, group: np.ndarray, part: Any) -> None:
+    """Write the places of a group into host arrays of all places."""
+    for to, value in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+        to[group] = value

@@ -1,0 +1,148 @@
+"""From a configuration: the static program of a run, its traced settings, the initial weights of its seeds."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from wnexp.config.schema import Config
+from wnexp.data.dataset import Dataset
+from wnexp.errors import UserError
+from wnexp.measures.base import Measure
+from wnexp.nn import weights as layers
+from wnexp.nn.losses import Loss
+from wnexp.nn.network import Network
+from wnexp.nn.weightnorm import Norm, Unnormalized
+from wnexp.optim.base import Numbers, Rule
+from wnexp.settings import without_traced
+
+_SLOTS = 128
+MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
+_CACHED_ACTIVATIONS = 2**22  # of one seed at a time, whose steps need no gradient over all samples: a CPU's cache
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything static: two runs with equal programs and array shapes share one compilation."""
+
+    network: Network
+    norms: tuple[Norm, ...]  # the parametrization of each layer
+    metrics: tuple[Norm, ...]  # the parametrization whose flow the parameters follow, where it is not their own
+    loss: Loss
+    rule: Rule
+    measures: tuple[Measure, ...]
+    dtype: str  # of weights and data
+    head_dtype: str  # of margins, losses and everything recorded
+    slots: int = _SLOTS  # record rows a chunk can hold
+    batched: bool = True  # all seeds as one batch, or one after the other
+    block: int = 2**62  # samples whose activations may be in memory at once
+
+
+class Data(NamedTuple):
+    """Arrays of one data set; the test pair may have no rows."""
+
+    train_x: Float[Array, "n d"]
+    train_y: Int[Array, " n"]
+    test_x: Float[Array, "m d"]
+    test_y: Int[Array, " m"]
+
+
+class Settings(NamedTuple):
+    """Traced numbers of a run."""
+
+    optimizer: Numbers
+    target: Float[Array, ""]  # log loss at which a seed is done (nats)
+    max_steps: Int[Array, ""]
+    record_every: Int[Array, ""]  # the next record point after step k is
+    record_ratio: Float[Array, ""]  # max(k + record_every, ceil(k * record_ratio))
+    snapshots: Float[Array, " thresholds"]  # log losses, descending
+
+
+def build_network(config: Config, dataset: Dataset) -> Network:
+    """The architecture for the data. Raises `UserError` where the parts do not fit."""
+    return config.model.network(dataset.train_x.shape[1], dataset.outputs, dataset.image)
+
+
+def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
+    """The static description of a run. Raises `UserError` where the parts do not fit."""
+    rule, norm, network = config.optimizer, config.norm, build_network(config, dataset)
+    rule.check(network, norm, config.precision)
+    norms, plain = norm.by_layer(len(network.layers)), (Unnormalized(),) * len(network.layers)
+    # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
+    batched = rule.full_batch or platform != "cpu"
+    measures = [config.record.of(measure) for measure in config.measures.values()]
+    return Program(
+        network=rule.prepare(network),
+        norms=plain if rule.steps_on_weights else norms,
+        metrics=norms if rule.steps_on_weights else plain,
+        loss=config.loss,
+        rule=without_traced(rule),
+        measures=tuple(measure for measure in measures if measure.cost(network, len(dataset.train_x))),
+        dtype=config.precision,
+        head_dtype="float32" if platform == "tpu" else "float64",
+        batched=batched,
+        block=_block(network, batched, config.seeds),
+    )
+
+
+def _block(network: Network, batched: bool, seeds: int) -> int:
+    most = MOST_ACTIVATIONS // seeds if batched else _CACHED_ACTIVATIONS
+    return max(1, most // network.activations)
+
+
+def build_settings(config: Config, dtype: str) -> Settings:
+    """The traced numbers; those of the loss in `dtype`."""
+    stop, record, real = config.stop, config.record, np.dtype(dtype).type
+    numbers = config.optimizer.numbers(config.model.initial_weights is not None)
+    ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
+    arrays: Any = {
+        "optimizer": {name: np.bool_(v) if isinstance(v, bool) else real(v) for name, v in numbers.items()},
+        "target": real(stop.log_loss),
+        "max_steps": np.int64(stop.max_steps),
+        "record_every": np.int64(record.every or 1),
+        "record_ratio": real(ratio),
+        "snapshots": np.asarray(sorted(set(config.snapshots), reverse=True), dtype),
+    }
+    return Settings(**arrays)
+
+
+def build_data(dataset: Dataset, dtype: str) -> Data:
+    """The arrays of a data set, inputs in `dtype`."""
+    train_x, test_x = (x.astype(dtype, copy=False) for x in (dataset.train_x, dataset.test_x))
+    arrays: Any = {"train_x": train_x, "train_y": dataset.train_y, "test_x": test_x, "test_y": dataset.test_y}
+    return Data(**arrays)
+
+
+def work(network: Network, samples: int, seeds: int) -> float:
+    """Multiply-adds of one attempt of all seeds, forwards."""
+    height, width, _ = network.image or (1, 1, 1)
+    weights = sum(math.prod(layer.shape) * (height * width if len(layer.shape) > 2 else 1) for layer in network.layers)
+    return float(weights * samples * seeds)
+
+
+def initial_weights(config: Config, program: Program, load: Any) -> tuple[Any, Any]:
+    """`(trained, fixed)` initial weights of every seed, a leading seed axis on each array. Raises `UserError`.
+
+    `load` reads the arrays of a weights file.
+    """
+    model, network, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
+    if model.initial_weights is not None:
+        source = f"model.initial_weights={model.initial_weights}"
+        weights = layers.from_arrays(load(Path(model.initial_weights).expanduser()), network, program.dtype, source)
+        _check_directions(weights, program, source)
+        weights = jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
+    else:
+        drawn = model.start(network, seeds, program.dtype)
+        weights = jax.tree.map(lambda *arrays: np.stack(arrays), *drawn)
+    return layers.split(network, weights)
+
+
+def _check_directions(weights, program: Program, source: str) -> None:
+    for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.norms, weights, strict=True)):
+        normalized = not isinstance(norm, Unnormalized) and spec.fixed is None
+        if normalized and not layer["weight"].any(axis=tuple(range(len(spec.shape) - 1))).all():
+            raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")

@@ -1,0 +1,273 @@
+"""A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from wnexp import resources
+from wnexp.config.schema import Config
+from wnexp.data.dataset import Dataset
+from wnexp.errors import UserError
+from wnexp.measures.base import Columns
+from wnexp.nn import weights as layers
+from wnexp.nn.losses import MarginLoss
+from wnexp.training import loop
+from wnexp.training.devices import SeedBatch, open_devices, put, take
+from wnexp.training.program import (
+    Program,
+    Settings,
+    build_data,
+    build_network,
+    build_program,
+    build_settings,
+    initial_weights,
+    work,
+)
+
+_WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
+_GRID_POINTS = 81
+
+
+class Table(NamedTuple):
+    """A table of the records: its columns beside seed and step, and what its rows are one of."""
+
+    columns: Columns
+    axes: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Rows(NamedTuple):
+    """What a chunk recorded of the seeds trained together."""
+
+    valid: np.ndarray  # (slots, s), where a seed made a record
+    step: np.ndarray  # (slots, s)
+    blocks: list[tuple[str, np.ndarray, Any]]  # table, where its columns count (slots, s), columns (slots, s, ...)
+    snapshots: list[tuple[float, np.ndarray]]  # log loss, places of the seeds that have just gone below it
+    places: np.ndarray  # (s,), of these seeds in the run
+
+
+def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
+    """Choose the device and precision, build the program, check initial weights. Raises `UserError`.
+
+    The configuration is spent here. `load_weights` reads the arrays of a weights file.
+    """
+    network, samples = build_network(config, dataset), len(dataset.train_x)
+    devices = open_devices(config.device, config.precision, work(network, samples, config.seeds))
+    program = build_program(config, dataset, devices[0].platform)
+    resources.check(_bytes_needed(program, samples, config.seeds), "a run of this size")
+    _check_range(dataset, config.precision)
+    weights = initial_weights(config, program, load_weights)
+    settings = build_settings(config, program.head_dtype)
+    seeds = np.arange(config.seed, config.seed + config.seeds)
+    tables = _tables(config.measures, program)
+    session = Session(program, settings, dataset, seeds, weights, devices, tables)
+    if (law := config.norm.law) is not None:
+        exponent = law.exponent(network.degree)
+        session.law = {"normalizes": law.normalizes, "slope": law.slope, "exponent": exponent}
+    batch_size = getattr(config.optimizer, "batch_size", None)
+    if batch_size is not None and batch_size > samples:
+        session.notes.append(
+            f"optimizer.batch_size={batch_size} is more than the {samples} training samples; an epoch is one step on "
+            "all of them"
+        )
+    return session
+
+
+def _tables(measures: Any, program: Program) -> dict[str, Table]:
+    """What is recorded, a table of a measure that does not apply to the run too; scratch only if it is made."""
+    found: dict[str, Table] = {}
+    made = {measure.table for measure in program.measures}
+    for measure in measures.values():
+        if measure.table in made or not measure.table.startswith("."):
+            earlier = found[measure.table].columns if measure.table in found else {}
+            found[measure.table] = Table(columns=earlier | measure.columns, axes=measure.axes, names=measure.names)
+    return found
+
+
+def _bytes_needed(program: Program, samples: int, seeds: int) -> int:
+    """A lower estimate: the weights a few times over, and the record slots of a chunk."""
+    weights = sum(math.prod(layer.shape) for layer in program.network.layers)
+    numbers = sum(measure.cost(program.network, samples) for measure in program.measures)
+    return seeds * (_WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers)
+
+
+def _check_range(dataset: Dataset, precision: str) -> None:
+    """Raise `UserError` for inputs whose squares, summed over a sample, are no numbers of that precision."""
+    largest = math.sqrt(float(np.finfo(precision).max) / dataset.train_x.shape[1])
+    for name, x in (("train_x", dataset.train_x), ("test_x", dataset.test_x)):
+        if x.size and (reached := float(np.abs(x).max())) > largest:
+            raise UserError(
+                f"{name} overflows {precision}: its inputs reach {reached:.4g}, their squares must stay finite "
+                f"(at most {largest:.2g}); scale the data"
+            )
+
+
+class Session:
+    """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
+
+    def __init__(
+        self,
+        program: Program,
+        settings: Settings,
+        dataset: Dataset,
+        seeds: np.ndarray,
+        weights: Any,
+        devices: list[Any],
+        tables: dict[str, Table],
+    ):
+        self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
+        self.notes: list[str] = []  # what the user may not expect
+        self.law: dict[str, Any] | None = None  # what theory says of the norm, for readers without JAX
+        self.target, self.snapshot_losses = float(settings.target), settings.snapshots.tolist()
+        # One after the other, seeds use all cores of a CPU already.
+        self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
+        self.program = program
+        self._start = self.batch.pad((seeds, weights))
+        self._train = loop.make_train(program, self.batch.mesh)
+        self._fixed = self.batch.share((build_data(dataset, program.dtype), settings))
+        self._state: Any = None
+        self._margins = np.full(len(seeds), math.nan)  # at every seed's last record
+        # Epochs take long and are counted from one; a full-batch attempt takes microseconds.
+        self.first_attempts = 1000 if program.rule.full_batch else 1
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """The random seeds, `(s,)`."""
+        return self.batch.seeds
+
+    def start(self) -> None:
+        """Set every seed to its initial weights."""
+        self._state = self._without_fillers(self.batch.map(self._train.start, self._start, *self._fixed))
+
+    def restore(self, leaves: list[np.ndarray]) -> None:
+        """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""
+        shapes = jax.eval_shape(loop.make_train(self.program).start, *self._start, *self._fixed)
+        expected, structure = jax.tree.flatten(shapes)
+        leaves = self.batch.pad(leaves)
+        if [(leaf.shape, leaf.dtype) for leaf in expected] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+            raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
+        state = jax.tree.unflatten(structure, leaves)
+        self._state = self._without_fillers(
+            self.batch.split(state) if self.batch.whole else jax.tree.map(np.array, state)
+        )
+
+    def _without_fillers(self, state: loop.SeedState) -> loop.SeedState:
+        """Places beyond the seeds do not train."""
+        outcome = np.array(state.outcome)
+        if (fillers := outcome[self.batch.count :]).size:
+            fillers[:] = loop.MAX_STEPS
+            state = state._replace(outcome=self.batch.split(outcome))
+        return state
+
+    def chunk(self, attempts: int) -> list[Rows]:
+        """At most so many attempts of every seed; what was recorded, for each group of seeds trained together."""
+        active = (np.asarray(self._state.outcome) == loop.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
+        parts = []
+        for group in self.batch.groups(active):
+            if self.batch.whole:
+                self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
+            else:
+                state = self.batch.split(take(self._state, group))
+                state, rows, filled = self._train.chunk(state, *self._fixed, attempts)
+                put(self._state, group, jax.device_get(state))
+            own = np.flatnonzero(group < self.batch.count)
+            filled = np.asarray(filled)[own]
+            rows = jax.tree.map(lambda a: np.asarray(a)[: filled.max(), own], rows)  # noqa: B023
+            if len(rows["valid"]):
+                parts.append(self._rows(rows, filled, group[own]))
+        return parts
+
+    def _rows(self, rows: Any, filled: np.ndarray, places: np.ndarray) -> Rows:
+        valid, measures = rows["valid"], self.program.measures
+        blocks = [(measures[index].table, valid, columns) for index, columns in rows["measures"].items()]
+        blocks += [(measures[index].table, found["due"], found["columns"]) for index, found in rows["rare"].items()]
+        for index, columns in rows["measures"].items():
+            if measures[index].table == "steps" and "margin" in columns:
+                for slot, made in enumerate(valid):
+                    self._margins[places[made]] = columns["margin"][slot, made]
+        last = (filled - 1, np.arange(len(places)))  # of each seed; a snapshot ends the chunk
+        before, after = np.moveaxis(rows["snapshots"][last], -1, 0)
+        taken = [
+            (self.snapshot_losses[index], places[valid[last] & (before <= index) & (index < after)])
+            for index in range(before.min(), after.max())
+        ]
+        return Rows(valid=valid, step=rows["step"], blocks=blocks, snapshots=taken, places=places)
+
+    def leaves(self) -> list[np.ndarray]:
+        """The whole state, for a checkpoint."""
+        return self.batch.own(jax.tree.leaves(self._state))
+
+    def running(self) -> bool:
+        """Whether any seed still runs."""
+        return bool(np.any(self.batch.own(self._state.outcome) == loop.RUNNING))
+
+    def log_losses(self) -> np.ndarray:
+        """The present log loss of every seed (nats)."""
+        return self.batch.own(self._state.optimizer.log_loss)
+
+    def last_margin(self) -> float:
+        """The smallest margin among the seeds at the last record."""
+        return float(np.min(self._margins))
+
+    def seed_figures(self) -> list[dict[str, Any]]:
+        """Per seed: outcome, log loss, accepted steps, attempts, step size."""
+        now, outcome = self._state.optimizer, self._state.outcome
+        columns = self.batch.own((outcome, now.log_loss, now.step, now.attempts, now.step_size))
+        return [
+            {
+                "seed": int(seed),
+                "outcome": loop.OUTCOMES[outcome],
+                "log_loss": _finite(log_loss),
+                "step": int(step),
+                "attempts": int(attempts),
+                "step_size": _finite(step_size),
+            }
+            for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
+        ]
+
+    def weights(self, wanted: Any = slice(None)) -> Any:
+        """Effective weights of all layers, a leading seed axis on every array; right for the places wanted."""
+        return self.batch.own(self.batch.map(self._train.weights, (self._state,), wanted=wanted))
+
+    def weight_arrays(self, places: np.ndarray | range) -> dict[int, dict[str, np.ndarray]]:
+        """Seed -> the arrays of its weights file, for the seeds in those places."""
+        if not len(places):
+            return {}
+        weights = self.weights(places)
+        return {int(self.seeds[place]): layers.to_arrays(take(weights, place)) for place in places}
+
+    def limit_directions(self) -> np.ndarray | None:
+        """The limit gradient direction of every seed, `(seeds, weights)`; None where there is none or no gradients."""
+        if ".gradients" not in self.tables or not isinstance(self.program.loss, MarginLoss):
+            return None
+        return self.batch.own(self.batch.map(self._train.limit, (self._state,), self._fixed[0]))
+
+    def plane(self) -> list[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]] | None:
+        """For inputs in the plane: `(part, points (n, 2), labels (n,) or None, outputs (n,))` of the first seed.
+
+        The output is the network's (two classes) or the predicted class, on train, test and a grid.
+        """
+        dataset = self.dataset
+        if dataset.train_x.shape[1] != 2:
+            return None
+        everything = np.concatenate([dataset.train_x, dataset.test_x])
+        low, high = everything.min(axis=0), everything.max(axis=0)
+        middle, reach = (low + high) / 2, max(0.6 * float((high - low).max()), 1.0)
+        axes = [np.linspace(center - reach, center + reach, _GRID_POINTS) for center in middle]
+        grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+        outputs = self._first_decision(np.concatenate([everything, grid]))
+        cuts = np.cumsum([len(dataset.train_x), len(dataset.test_x)])
+        points, labels = (dataset.train_x, dataset.test_x, grid), (dataset.train_y, dataset.test_y, None)
+        return list(zip(("train", "test", "grid"), points, labels, np.split(outputs, cuts), strict=True))
+
+    def _first_decision(self, x: np.ndarray) -> np.ndarray:
+        first = self.batch.split(jax.tree.map(lambda a: a[: self.batch.width], self._state))
+        outputs = np.asarray(self._train.outputs(first, self.batch.share(x.astype(self.program.dtype))))[0]
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs.argmax(axis=1).astype(float)
+
+
+def _finite(value: Any) -> float | None:
+    """A number for run.json, which holds no NaN and no infinity."""
+    return float(value) if math.isfinite(value) else None

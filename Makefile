@@ -1,10 +1,12 @@
-# make run: install and make a first run with its figures.  make test: the tests.  make check: lint and tests, what .ci/run runs.
+# make run: install and make a first run with its figures.  make test: the quick tests.  make test-slow: the long ones.
+# make check: lint and all tests, what .ci/run runs.  make readmes: the parts of the READMEs that come from the code.
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
-# make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into outputs/gallery/.
+# make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
+# outputs/gallery/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint check bench paper clean
+.PHONY: run test test-slow lint check readmes bench paper clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -12,14 +14,20 @@ run: .venv/installed
 	@echo "The figures are in outputs/lin_sep/norm=ewn/figures/"
 
 test: .venv/tests-installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/tests-installed
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/tests-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-check: lint test
+check: lint test test-slow
+
+readmes: .venv/tests-installed
+	$(BIN)/python -m tests.readmes
 
 bench: .venv/bench-installed
 	$(BIN)/python tests/benchmarks/bench.py

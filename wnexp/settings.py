@@ -28,10 +28,10 @@ def setting(
     meaning: str,
     *,
     choices: tuple[str, ...] = (),
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
+    above: int | float | None = None,
+    least: int | float | None = None,
+    below: int | float | None = None,
+    most: int | float | None = None,
     null: str = "",
     traced: bool = False,
     allowed: str = "",
@@ -81,7 +81,7 @@ class Setting:
         if meta["choices"]:
             return ", ".join(meta["choices"]) + null
         if not meta["bounds"]:
-            return ""
+            return f"null {meta['null']}" if meta["null"] else ""
         noun = "integer" if self.whole else "number"
         many = getattr(self.kind, "__origin__", None) is list
         return (f"a list of {noun}s" if many else f"{'an' if self.whole else 'a'} {noun}") + self._range() + null
@@ -155,6 +155,6 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def _number(bound: float) -> str:
+def _number(bound: int | float) -> str:
     powers = {2**exponent: f"2^{exponent}" for exponent in (31, 32, 62)} | {2**32 - 1: "2^32 - 1"}
     return powers.get(int(bound), f"{bound:,}" if isinstance(bound, int) else f"{bound:g}")

@@ -5,6 +5,9 @@ The words stand in the script, so that completing them starts no Python: print i
 
 from argparse import ArgumentParser, Namespace
 from string import Template
+from typing import Any
+
+from wnexp.cli import plot, prune, runs, verify
 
 NAME, HELP = "completion", "a completion script for bash, zsh or fish"
 DESCRIPTION = """\
@@ -65,14 +68,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the script."""
-    from wnexp.cli.main import parser
-
-    _, parsers = parser()
-    words = {
-        name: [option for action in one._actions for option in action.option_strings] for name, one in parsers.items()
-    }
-    words["train"] = train_words()
-    words["completion"] = ["bash", "zsh", "fish"]
+    words = {"train": train_words()} | {command.NAME: _options(command) for command in (plot, prune, verify, runs)}
+    words[NAME] = ["bash", "zsh", "fish"]
     if arguments.shell == "fish":
         print(_FISH_COMMAND.format(words=" ".join(words)))
         for command, own in words.items():
@@ -86,6 +83,12 @@ def run(arguments: Namespace) -> int:
     template = Template(_BASH if bash else _ZSH)
     print(template.safe_substitute(commands=" ".join(words), cases=cases), end="")
     return 0
+
+
+def _options(command: Any) -> list[str]:
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    return [option for action in parser._actions for option in action.option_strings]
 
 
 def _quoted(word: str) -> str:

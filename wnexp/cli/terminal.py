@@ -238,9 +238,9 @@ def print_settings(options: Any) -> None:
     for group, table in options.groups.items():
         print(f"== {group}: {', '.join(options.names(group))} ==")
         shown_once: dict[str, list[str]] = {}
+        for name in options.names(group):
+            print(f"  {group}={name}: {options.describe(group, name)}")
         for name, prototype in table.items():
-            first = (type(prototype).__doc__ or "").strip().splitlines()
-            print(f"  {group}={name}: {first[0] if first else ''}")
             for key, one in settings(prototype).items():
                 shown_once.setdefault(_setting(f"{group}.{key}", one), []).append(name)
         for line, names in shown_once.items():

@@ -98,6 +98,14 @@ class Options:
         files = [path.stem for path in (configs_folder() / group).glob("*.yaml")]
         return sorted({*self.groups.get(group, {}), *files})
 
+    def describe(self, group: str, name: str) -> str:
+        """An option in one line: how its file in `conf/` begins, or its class's docstring."""
+        file = configs_folder() / group / f"{name}.yaml"
+        first = file.read_text("utf-8").splitlines()[0] if file.is_file() else ""
+        if first.startswith("# ") and "@package" not in first:
+            return first[2:]
+        return (type(self.groups[group][name]).__doc__ or "").strip().splitlines()[0]
+
     def has_key(self, key: str) -> bool:
         """Whether that is a group, a section or a setting."""
         return key in (*GROUPS, "stop", "record") or key in self.keys()

@@ -4,7 +4,7 @@ Logs are natural; log columns are in nats. A value without meaning is null.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ PLANE: Columns = {
 }
 
 
+@runtime_checkable
 class Table(Protocol):
     """What is recorded in a table: columns, and what a row is one of beside seed and record."""
 
@@ -41,6 +42,7 @@ class Table(Protocol):
     def names(self) -> Sequence[str]: ...
 
 
+@runtime_checkable
 class Rows(Protocol):
     """What a chunk recorded of `s` seeds."""
 

@@ -236,7 +236,7 @@ class Session:
         if not len(places):
             return {}
         weights = self.weights(places)
-        return {int(self.seeds[place]): layers.to_arrays(take(weights, place)) for place in places}
+        return {int(self.seeds[place]): layers.to_arrays(take(weights, int(place))) for place in places}
 
     def limit_directions(self) -> np.ndarray | None:
         """The limit gradient direction of every seed, `(seeds, weights)`; None where there is none or no gradients."""

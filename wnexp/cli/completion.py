@@ -27,7 +27,14 @@ _wnexp() {
 $cases
         esac
     fi
+    # A list of values: complete the last one.
+    local list= key=
+    if [[ $current == *=*,* ]]; then
+        key=${current%%=*}= list=${current%,*},
+        current=$key${current##*,}
+    fi
     COMPREPLY=($(compgen -W "$candidates" -- "$current"))
+    [[ $list ]] && COMPREPLY=("${COMPREPLY[@]/#"$key"/"$list"}") && current=$list
     (( ${#words[@]} > 2 )) && [[ ${#COMPREPLY[@]} == 0 ]] && COMPREPLY=($(compgen -f -- "${current#*=}"))
     # Bash takes what stands before the last = for a word of its own.
     if [[ $current == *=* && $COMP_WORDBREAKS == *=* ]]; then
@@ -47,6 +54,14 @@ _wnexp() {
         case $words[2] in
 $cases
         esac
+    fi
+    local current=$PREFIX key
+    if [[ $current == *=*,* ]]; then  # a list of values: complete the last one
+        key=${current%%=*}=
+        candidates=(${(M)candidates:#$key*})
+        compset -P '*,'
+        compadd -- ${candidates#$key}
+        return
     fi
     local -a open closed
     open=(${(M)candidates:#*=}) closed=(${candidates:#*=})

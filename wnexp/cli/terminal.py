@@ -1,6 +1,8 @@
 """What the user sees: the progress bar, the closing tables, the list of runs, verdicts, settings."""
 
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +12,12 @@ from wnexp.errors import UserError
 from wnexp.runner import Listener, LiveRun
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
-from wnexp.settings import settings
+from wnexp.settings import Setting, settings
 
 _MOST_PERCENTS = 10
 _BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
 _FAR = 1e12  # nats
+_NAME = 32  # columns of the names of settings
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
@@ -234,25 +237,35 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def print_settings(options: Any) -> None:
-    """Every option of every group and every setting: default, meaning, what is allowed."""
+    """Every option of every group and every setting: default, meaning, what is allowed, which options have it."""
     for group, table in options.groups.items():
-        print(f"== {group}: {', '.join(options.names(group))} ==")
-        shown_once: dict[str, list[str]] = {}
+        print(f"== {group} ==")
         for name in options.names(group):
-            print(f"  {group}={name}: {options.describe(group, name)}")
+            _print_entry(f"{group}={name}", options.describe(group, name))
+        print()
+        found: dict[tuple[str, str], list[str]] = {}
         for name, prototype in table.items():
             for key, one in settings(prototype).items():
-                shown_once.setdefault(_setting(f"{group}.{key}", one), []).append(name)
-        for line, names in shown_once.items():
-            print(f"    {line}" + (f"   [{', '.join(names)}]" if len(names) < len(table) else ""))
+                found.setdefault(_entry(f"{group}.{key}", one), []).append(name)
+        for (key, meaning), names in sorted(found.items()):
+            _print_entry(key, meaning + (f" [{', '.join(names)}]" if len(names) < len(table) else ""))
         print()
-    print(f"== experiment: {', '.join(options.names('experiment'))} ==\n\n== The run ==")
+    print("== experiment ==")
+    for name in options.names("experiment"):
+        _print_entry(f"experiment={name}", options.describe("experiment", name))
+    print("\n== The run ==")
     for section, known in options.sections().items():
         for key, one in known.items():
-            print(f"    {_setting(f'{section}.{key}'.lstrip('.'), one)}")
+            _print_entry(*_entry(f"{section}.{key}".lstrip("."), one))
 
 
-def _setting(key: str, one: Any) -> str:
-    value = "null" if one.value is None else str(one.value).lower() if isinstance(one.value, bool) else one.value
-    allowed = f" ({one.allowed})" if one.allowed and not isinstance(one.value, bool) else ""
-    return f"{key}={str(value).replace(' ', '').replace(chr(39), '')}  {one.meaning}{allowed}"
+def _entry(key: str, one: Setting) -> tuple[str, str]:
+    value = "null" if one.value is None else str(one.value).lower() if isinstance(one.value, bool) else str(one.value)
+    allowed = f" ({one.allowed})" if one.allowed else ""
+    return f"{key}={value.replace(' ', '').replace(chr(39), '')}", f"{one.meaning}{allowed}"
+
+
+def _print_entry(name: str, meaning: str) -> None:
+    width = max(60, shutil.get_terminal_size((120, 24)).columns)
+    text = f"{name.ljust(_NAME)}  {meaning}"
+    print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent=" " * (_NAME + 4), break_on_hyphens=False))

@@ -56,24 +56,26 @@ def run(words: list[str]) -> int:
         overrides.check(words, OPTIONS)
         compose.store(OPTIONS)
         sys.argv = ["wnexp train", *words]
-        is_sweep = bool({"-m", "--multirun"} & set(words))
+        trained = hydra.main(str(schema.configs_folder()), "config", version_base="1.3")(job)
+        if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words):
+            trained()
+            return 0
         with _Reports() as reports:
-            hydra.main(str(schema.configs_folder()), "config", version_base="1.3")(job)()
+            trained()
             jobs = reports.read()
     except Exception as error:
         message = hydra_errors.explain_hydra(error, OPTIONS)
         if message is None:
             raise
         raise UserError(message) from None
-    if is_sweep:
-        from wnexp.cli import terminal
+    from wnexp.cli import terminal
 
-        terminal.report_sweep(jobs)
+    terminal.report_sweep(jobs)
     return int(any("error" in found for found in jobs))
 
 
 class _Reports:
-    """A folder where every job of a command, in whatever process, leaves word of its directory and its error."""
+    """A folder where every job of a sweep, in whatever process, leaves word of its directory and its error."""
 
     def __enter__(self) -> "_Reports":
         where = Path.cwd() if os.access(Path.cwd(), os.W_OK) else None  # nodes of a cluster share it
@@ -114,10 +116,12 @@ def job(composed: Any) -> None:
             directory.rmdir()
             directory.parent.rmdir()
         print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
+        if not is_sweep:
+            sys.exit(1)
         report["error"] = message
-    number = hydra.job.num if is_sweep else 0
-    with suppress(KeyError, OSError):
-        (Path(os.environ[_REPORTS]) / f"{number}.json").write_text(json.dumps(report))
+    if is_sweep:
+        with suppress(KeyError, OSError):
+            (Path(os.environ[_REPORTS]) / f"{hydra.job.num}.json").write_text(json.dumps(report))
 
 
 def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[str, Any]:

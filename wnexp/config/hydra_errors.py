@@ -1,6 +1,7 @@
 """Hydra's errors in one or two lines: what came and what is allowed."""
 
 import re
+from difflib import get_close_matches
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -25,8 +26,10 @@ def explain_hydra(error: BaseException, options: Options) -> str | None:
         )
     if found := re.search(r"Could not find '([^']+)/([^'/]*)'", text):
         known = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)
-        allowed = ", ".join(known.group(1).split()) if known else "none"
-        return f"{found.group(1)}={found.group(2)} is unknown; allowed: {allowed}"
+        names = known.group(1).split() if known else []
+        near = get_close_matches(found.group(2), names, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        return f"{found.group(1)}={found.group(2)} is unknown; allowed: {', '.join(names) or 'none'}{hint}"
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found.group(1)} has several values; `wnexp train -m ...` runs one job for each"
     if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):

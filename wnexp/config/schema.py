@@ -101,9 +101,10 @@ class Options:
     def describe(self, group: str, name: str) -> str:
         """An option in one line: how its file in `conf/` begins, or its class's docstring."""
         file = configs_folder() / group / f"{name}.yaml"
-        first = file.read_text("utf-8").splitlines()[0] if file.is_file() else ""
-        if first.startswith("# ") and "@package" not in first:
-            return first[2:]
+        lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+        comments = [line[2:] for line in lines if line.startswith("# ") and "@package" not in line]
+        if comments:
+            return comments[0]
         return (type(self.groups[group][name]).__doc__ or "").strip().splitlines()[0]
 
     def has_key(self, key: str) -> bool:

@@ -13,7 +13,7 @@ from wnexp.errors import UserError
 from wnexp.measures.base import Columns
 from wnexp.nn import weights as layers
 from wnexp.nn.losses import MarginLoss
-from wnexp.training import loop
+from wnexp.training import loop, seed
 from wnexp.training.devices import SeedBatch, open_devices, put, take
 from wnexp.training.program import (
     Program,
@@ -153,17 +153,17 @@ class Session:
             self.batch.split(state) if self.batch.whole else jax.tree.map(np.array, state)
         )
 
-    def _without_fillers(self, state: loop.SeedState) -> loop.SeedState:
+    def _without_fillers(self, state: seed.SeedState) -> seed.SeedState:
         """Places beyond the seeds do not train."""
         outcome = np.array(state.outcome)
         if (fillers := outcome[self.batch.count :]).size:
-            fillers[:] = loop.MAX_STEPS
+            fillers[:] = seed.MAX_STEPS
             state = state._replace(outcome=self.batch.split(outcome))
         return state
 
     def chunk(self, attempts: int) -> list[Rows]:
         """At most so many attempts of every seed; what was recorded, for each group of seeds trained together."""
-        active = (np.asarray(self._state.outcome) == loop.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
+        active = (np.asarray(self._state.outcome) == seed.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
         parts = []
         for group in self.batch.groups(active):
             if self.batch.whole:
@@ -201,7 +201,7 @@ class Session:
 
     def running(self) -> bool:
         """Whether any seed still runs."""
-        return bool(np.any(self.batch.own(self._state.outcome) == loop.RUNNING))
+        return bool(np.any(self.batch.own(self._state.outcome) == seed.RUNNING))
 
     def log_losses(self) -> np.ndarray:
         """The present log loss of every seed (nats)."""
@@ -217,14 +217,14 @@ class Session:
         columns = self.batch.own((outcome, now.log_loss, now.step, now.attempts, now.step_size))
         return [
             {
-                "seed": int(seed),
-                "outcome": loop.OUTCOMES[outcome],
+                "seed": int(number),
+                "outcome": seed.OUTCOMES[outcome],
                 "log_loss": _finite(log_loss),
                 "step": int(step),
                 "attempts": int(attempts),
                 "step_size": _finite(step_size),
             }
-            for seed, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
+            for number, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
         ]
 
     def weights(self, wanted: Any = slice(None)) -> Any:

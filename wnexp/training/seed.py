@@ -1,0 +1,187 @@
+"""One seed: its state, its start, its attempts up to a record point, its record. Pure functions, no batch."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from wnexp.measures.base import Look
+from wnexp.nn import losses, network, weightnorm
+from wnexp.nn.weights import merge
+from wnexp.optim import base
+from wnexp.training.program import Data, Program, Settings
+
+# Outcomes; the index is the code in `SeedState.outcome`.
+OUTCOMES = ("running", "target_reached", "max_steps", "step_underflow", "non_finite")
+RUNNING, TARGET_REACHED, MAX_STEPS, STEP_UNDERFLOW, NON_FINITE = range(len(OUTCOMES))
+
+
+class SeedState(NamedTuple):
+    """One seed between two attempts (every leaf gains a leading seed axis in a run)."""
+
+    optimizer: base.State
+    fixed: tuple  # weights of the layers that are not trained
+    seed: Int[Array, ""]
+    outcome: Int[Array, ""]
+    records: Int[Array, ""]  # how many have been made
+    next_record: Int[Array, ""]
+    recorded_step: Int[Array, ""]  # -1 before the first record
+    recorded_log_loss: Float[Array, ""]
+    recorded_log_time: Float[Array, ""]
+    snapshots_taken: Int[Array, ""]
+
+
+def outputs_of(program: Program, fixed, trained, x):
+    """Outputs `(n, k)`; large data sets in blocks, whose activations are computed again for the gradient."""
+
+    def outputs(x):
+        return network.apply(program.network, merge(trained, fixed), x)
+
+    if x.shape[0] > program.block:
+        one = jax.checkpoint(lambda sample: outputs(sample[None])[0])
+        found = jax.lax.map(one, x, batch_size=program.block)
+    else:
+        found = outputs(x)
+    return found.astype(program.head_dtype)
+
+
+def _problem(program: Program, state_seed, fixed, data: Data, settings: Settings) -> base.Problem:
+    def precondition(parameters, gradient):
+        if all(isinstance(metric, weightnorm.Unnormalized) for metric in program.metrics):
+            return gradient
+        weights, slope = (weightnorm.to_weights(tree, program.norms) for tree in (parameters, gradient))
+        moved = weightnorm.precondition(weights, slope, program.metrics)
+        return weightnorm.from_weights(moved, program.norms)
+
+    return base.Problem(
+        to_weights=lambda parameters: weightnorm.to_weights(parameters, program.norms),
+        weights_and_scales=lambda parameters: weightnorm.weights_and_scales(parameters, program.norms),
+        log_loss=lambda weights, x, y: program.loss.log_loss(outputs_of(program, fixed, weights, x), y),
+        precondition=precondition,
+        x=data.train_x,
+        y=data.train_y,
+        key=jax.random.key(state_seed),
+        landings=jnp.append(settings.snapshots, settings.target),
+    )
+
+
+def _outcome(state: base.State, settings: Settings) -> Array:
+    """The outcome after an attempt; a reached target counts before everything else but a non-finite loss."""
+    return jnp.select(
+        [
+            ~jnp.isfinite(state.log_loss),
+            state.log_loss <= settings.target,
+            base.stalled(state),
+            state.step >= settings.max_steps,
+        ],
+        [NON_FINITE, TARGET_REACHED, STEP_UNDERFLOW, MAX_STEPS],
+        RUNNING,
+    )
+
+
+def start(program: Program, seed, trained, fixed, data: Data, settings: Settings) -> SeedState:
+    """The state at the initial weights `(trained, fixed)`."""
+    parameters = weightnorm.from_weights(trained, program.norms)
+    problem = _problem(program, seed, fixed, data, settings)
+    state = base.start(program.rule, problem, parameters, settings.optimizer)
+    zero = jnp.zeros((), int)
+    nan = jnp.full_like(state.log_loss, jnp.nan)
+    return SeedState(
+        optimizer=state,
+        fixed=fixed,
+        seed=jnp.asarray(seed, int),
+        outcome=_outcome(state, settings),
+        records=zero,
+        next_record=zero,
+        recorded_step=zero - 1,
+        recorded_log_loss=nan,
+        recorded_log_time=nan,
+        snapshots_taken=zero,
+    )
+
+
+def _snapshots_reached(state: SeedState, settings: Settings) -> Array:
+    return jnp.sum(state.optimizer.log_loss <= settings.snapshots, dtype=int)
+
+
+def is_due(state: SeedState, settings: Settings) -> Array:
+    """Whether this seed has a record to write before it may go on."""
+    step = state.optimizer.step
+    at_point = step >= state.next_record
+    at_snapshot = _snapshots_reached(state, settings) > state.snapshots_taken
+    return (step != state.recorded_step) & (at_point | at_snapshot | (state.outcome != RUNNING))
+
+
+def advance(program: Program, state: SeedState, data: Data, settings: Settings, limit) -> SeedState:
+    """Attempts until a record is due, the seed is done, or `limit` attempts have been made."""
+    problem = _problem(program, state.seed, state.fixed, data, settings)
+
+    def unfinished(state):
+        return (state.outcome == RUNNING) & ~is_due(state, settings) & (state.optimizer.attempts < limit)
+
+    def attempt(state):
+        optimizer = base.attempt(program.rule, problem, state.optimizer, settings.optimizer)
+        return state._replace(optimizer=optimizer, outcome=_outcome(optimizer, settings))
+
+    return jax.lax.while_loop(unfinished, attempt, state)
+
+
+def look_at(program: Program, state: SeedState, data: Data) -> Look:
+    """Evaluate a seed for its measures."""
+    optimizer = state.optimizer
+    weights = weightnorm.to_weights(optimizer.parameters, program.norms)
+
+    def log_loss(weights):
+        outputs = outputs_of(program, state.fixed, weights, data.train_x)
+        return program.loss.log_loss(outputs, data.train_y), outputs
+
+    gradient, outputs = jax.grad(log_loss, has_aux=True)(weights)
+    nan = jnp.full_like(optimizer.log_loss, jnp.nan)
+    log_time = optimizer.log_time if program.rule.has_time else nan
+    rate = -(optimizer.log_loss - state.recorded_log_loss) / (log_time - state.recorded_log_time)
+    tested = data.test_x.shape[0] > 0
+    return Look(
+        network=program.network,
+        loss=program.loss,
+        weights=weights,
+        gradient=gradient,
+        log_loss=optimizer.log_loss,
+        outputs=outputs,
+        labels=data.train_y,
+        margins=losses.margins(outputs, data.train_y),
+        test_outputs=outputs_of(program, state.fixed, weights, data.test_x) if tested else None,
+        test_labels=data.test_y if tested else None,
+        progress={
+            "attempts": optimizer.attempts,
+            "log_time": log_time,
+            "step_size": optimizer.step_size,
+            "log_loss": optimizer.log_loss,
+            "decay_rate": jnp.where(jnp.isfinite(state.recorded_log_time), rate, nan),
+        },
+        log_loss_at=lambda weights: log_loss(weights)[0],
+    )
+
+
+def record(program: Program, state: SeedState, data: Data, settings: Settings) -> tuple[SeedState, Any]:
+    """A seed at a record point: the rows of the measures due at every record, and the state with the record noted."""
+    frequent = {index: measure for index, measure in enumerate(program.measures) if measure.every == 1}
+    optimizer, look = state.optimizer, look_at(program, state, data)
+    reached = _snapshots_reached(state, settings)
+    rows = {
+        "valid": jnp.ones((), bool),
+        "step": optimizer.step,
+        "snapshots": jnp.stack([state.snapshots_taken, reached]),
+        "measures": {index: measure.measure(look) for index, measure in frequent.items()},
+    }
+    step = optimizer.step
+    following = jnp.maximum(step + settings.record_every, jnp.ceil(step * settings.record_ratio).astype(int))
+    recorded = state._replace(
+        records=state.records + 1,
+        next_record=jnp.where(step >= state.next_record, following, state.next_record),
+        recorded_step=step,
+        recorded_log_loss=optimizer.log_loss,
+        recorded_log_time=optimizer.log_time,
+        snapshots_taken=reached,
+    )
+    return recorded, rows

@@ -54,26 +54,28 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
     """
     runs = reader.runs_at(paths)
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
-    names, shares = list(FIGURES), min(MOST_PROCESSES, cores())
+    figures, shares = list(FIGURES.items()), min(MOST_PROCESSES, cores())
     with ProcessPoolExecutor(max(1, shares - 1), get_context("spawn")) as pool:
         with signals.ignored():
             for _ in range(1, shares):
                 pool.submit(_ready)  # they import while this one reads the records
         series = load_series(runs)
         folder.mkdir(parents=True, exist_ok=True)
-        others = [pool.submit(_draw, names[share::shares], series, folder) for share in range(1, shares)]
-        written = [_draw(names[::shares], series, folder), *(other.result() for other in others)]
-    return [path for name in names for share in written for path in share.get(name, [])]
+        others = [pool.submit(_draw, figures[share::shares], series, folder) for share in range(1, shares)]
+        written = [_draw(figures[::shares], series, folder), *(other.result() for other in others)]
+    return [path for name in FIGURES for share in written for path in share.get(name, [])]
 
 
 def _ready() -> None:
     """What a process does first: the imports above."""
 
 
-def _draw(names: Sequence[str], series: Sequence[Series], folder: Path) -> dict[str, list[Path]]:
+def _draw(
+    figures: Sequence[tuple[str, Callable[..., Figure | None]]], series: Sequence[Series], folder: Path
+) -> dict[str, list[Path]]:
     gc.disable()  # it takes an eighth of the time: matplotlib makes many objects, few of them garbage
     try:
-        drawn = ((name, FIGURES[name](series)) for name in names)
+        drawn = ((name, draw(series)) for name, draw in figures)
         return {name: save(figure, folder, name) for name, figure in drawn if figure is not None}
     finally:
         gc.enable()

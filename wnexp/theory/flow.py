@@ -24,7 +24,7 @@ class _OfFlow(Claim):
 
 @dataclass(frozen=True)
 class Path(_OfFlow):
-    """C1."""
+    """C1: one flow in two sets of variables."""
 
     statement = "the flow in (scale, v) follows the path of the effective weights under the norm's metric"
     measured_as = "largest relative distance at equal loss"
@@ -40,7 +40,7 @@ class Path(_OfFlow):
 
 @dataclass(frozen=True)
 class MonotoneMargin(_OfFlow):
-    """C8."""
+    """C8: the smoothed margin of unnormalized flow."""
 
     statement = "the smoothed normalized margin never decreases once the data are separated"
     measured_as = "largest relative drop between records"
@@ -59,7 +59,7 @@ class MonotoneMargin(_OfFlow):
 
 @dataclass(frozen=True)
 class Conserved(_OfFlow):
-    """C10."""
+    """C10: what flow conserves between layers."""
 
     statement = "S_l/k_l - S_m/k_m is conserved, S_l = sum_u ||w_u||^2 (EWN: sum_u log||w_u||)"
     measured_as = "largest drift over the largest S_l/k_l"

@@ -20,7 +20,7 @@ class _OfFiniteP(Claim):
 
 @dataclass(frozen=True)
 class KktPoint(_OfFiniteP):
-    """C9."""
+    """C9: the whole direction, where the penalty is the squared norm."""
 
     statement = "the direction tends to a KKT point of min 0.5||w||^2 s.t. s_i >= 1"
     measured_as = "the larger residual of (epsilon, delta)"
@@ -34,7 +34,7 @@ class KktPoint(_OfFiniteP):
 
 @dataclass(frozen=True)
 class HardMargin(_OfFiniteP):
-    """SVM."""
+    """SVM: the direction of a linear network."""
 
     statement = "a linear network of any depth tends to the hard-margin separator"
     measured_as = "angle to the hard-margin SVM's normal (radians)"
@@ -54,7 +54,7 @@ class HardMargin(_OfFiniteP):
 
 @dataclass(frozen=True)
 class LargestMargin(HardMargin):
-    """SVM margin."""
+    """SVM margin: that direction's margin."""
 
     statement = "and its margin to the largest one there is"
     measured_as = "gap to the hard-margin SVM's margin, relative"

@@ -30,7 +30,7 @@ def _competition(run: TrainedRun, seed: SeedRecords) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rate(_Exponent):
-    """C6."""
+    """C6: the decay of the loss in time."""
 
     statement = "L = Theta(1/(t (log t)^p)), p = 2 at any depth for EWN, 2 - 2/D for none and SWN"
     measured_as = "slope of -log L - log t (EWN: - log K) against log log t"
@@ -51,7 +51,7 @@ class Rate(_Exponent):
 
 @dataclass(frozen=True)
 class Growth(_Exponent):
-    """C7."""
+    """C7: the growth of the weight norm in time."""
 
     statement = "||w|| grows as (log t)^(1/D); EWN: max_l(k_l/m_l) / sum_l(k_l^2/m_l), m_l active neurons in layer l"
     measured_as = "slope of log||w|| against log log t"
@@ -69,7 +69,7 @@ class Growth(_Exponent):
 
 @dataclass(frozen=True)
 class FiniteTimeBound(Claim):
-    """C11."""
+    """C11: the finite-time bound of EWN flow under the summed exponential loss."""
 
     statement = (
         "t - t_0 <= (1/kappa) int dr/(log r)^2 from x_0 to x = 1/L, kappa = sum_l k_l^2/m_l, m_l neurons in layer l"
@@ -90,7 +90,7 @@ class FiniteTimeBound(Claim):
 
 @dataclass(frozen=True)
 class AllLosses(_Exponent):
-    """C12."""
+    """C12: both margin losses have the same exponents."""
 
     statement = "exponential and logistic loss have the same exponents"
     measured_as = "difference of the two p of C6"

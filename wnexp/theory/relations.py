@@ -12,7 +12,7 @@ from wnexp.theory.runs import DEEP, SeedRecords, TrainedRun
 
 @dataclass(frozen=True)
 class Alignment(Claim):
-    """C2."""
+    """C2: `w_u` and `-grad_u L` align."""
 
     statement = "w_u and -grad_u L align, for active neurons"
     measured_as = "largest 1 - cos"
@@ -26,7 +26,7 @@ class Alignment(Claim):
 
 @dataclass(frozen=True)
 class EqualProducts(Claim):
-    """C3."""
+    """C3, where the norm and the gradient of a neuron are inversely proportional (EWN)."""
 
     statement = "||w_u|| ||grad_u L|| becomes equal over the active neurons of a layer"
     measured_as = "largest spread of log||w_u|| + log||grad_u L|| (nats)"
@@ -43,7 +43,7 @@ class EqualProducts(Claim):
 
 @dataclass(frozen=True)
 class EqualRatios(Claim):
-    """C4."""
+    """C4, where a normalization makes them proportional (SWN)."""
 
     statement = "||grad_u L|| / ||w_u|| becomes equal over all active neurons"
     measured_as = "spread of log||grad_u L|| - log||w_u|| (nats)"
@@ -63,7 +63,7 @@ class EqualRatios(Claim):
 
 @dataclass(frozen=True)
 class Sparsity(Claim):
-    """C5."""
+    """C5: relative sparsity, against runs that differ in the norm alone."""
 
     statement = "EWN concentrates the norm of the first layer on fewer neurons than none and SWN"
     measured_as = "ratio of effective numbers of neurons at equal loss, EWN over the others"

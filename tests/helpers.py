@@ -1,6 +1,8 @@
 """What several test modules share: composed configurations, small programs trained to the end, mutated files."""
 
 import dataclasses
+import pickle
+import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -16,16 +18,18 @@ from wnexp.nn import network
 from wnexp.nn.activations import ACTIVATIONS
 from wnexp.nn.initializers import initialize
 from wnexp.nn.losses import LOSSES
-from wnexp.nn.weights import split
 from wnexp.nn.weightnorm import NORMS, Unnormalized
+from wnexp.nn.weights import split
 from wnexp.optim import OPTIMIZERS
 from wnexp.runs import snapshots
 from wnexp.settings import settings as settings_of
 from wnexp.settings import without_traced
+from wnexp.theory.runs import SeedRecords
 from wnexp.training import loop, program, session
 from wnexp.training.options import OPTIONS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+LIN_SEP = ("seeds=2", "stop.log_loss=-20", "snapshots=[-5,-20]")  # of runs that several folders train and compile
 REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16k"
 
 
@@ -52,6 +56,17 @@ def mlp(inputs, widths, outputs, activation_name, first_bias=False, fixed_output
 
 LINEAR = mlp(2, (), 1, "linear")
 SMALL = mlp(2, (8,), 1, "relu_squared")
+# One network of every kind; all take rows of three numbers, "convolutions" 3 x 4 images of two channels.
+ARCHITECTURES = {
+    "linear": mlp(3, (), 1, "linear"),
+    "deep linear": mlp(3, (4, 4), 2, "linear"),
+    "relu with bias": mlp(3, (5,), 3, "relu", first_bias=True),
+    "relu squared": mlp(3, (5, 4), 1, "relu_squared"),
+    "fixed output": mlp(3, (4,), 1, "relu", fixed_output=(1.0, 1.0, -1.0, -1.0)),
+    "diagonal": network.diagonal(3),
+    "convolutions": network.convolutional((3, 4, 2), (3, "M", 4), (5,), 3, activation("relu"), first_bias=True),
+}
+INPUTS = {name: 24 if name == "convolutions" else 3 for name in ARCHITECTURES}
 
 
 def make_program(
@@ -112,6 +127,17 @@ def data_of(dataset: Dataset) -> program.Data:
     return program.build_data(dataset, "float64")
 
 
+def points_of(train_x, train_y, test_x, test_y) -> program.Data:
+    """Arrays as the data of a program."""
+    return program.Data(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
+
+
+def points(x, y, test_x=None, test_y=None) -> program.Data:
+    """These points as data, without a test set unless there is one."""
+    tested = (x[:0], np.zeros(0, int)) if test_x is None else (test_x, test_y)
+    return program.Data(train_x=np.asarray(x), train_y=np.asarray(y), test_x=tested[0], test_y=tested[1])
+
+
 def lin_sep(seed=0) -> program.Data:
     """Four separable points in the plane."""
     rng = np.random.default_rng(seed)
@@ -162,6 +188,20 @@ def outcomes(state):
     return [loop.OUTCOMES[code] for code in np.asarray(state.outcome)]
 
 
+def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, **steps) -> SeedRecords:
+    """A seed made of curves over `tau = -log L`, for the theory's fits and claims."""
+    norms = np.asarray(norms, float)
+    zeros = np.zeros_like(norms)
+    return SeedRecords(
+        seed=0,
+        steps={"log_loss": -tau, "log_time": tau, "margin": np.ones_like(tau)} | steps,
+        norms=norms,
+        log_gradients=zeros if log_gradients is None else log_gradients,
+        alignments=zeros + 1 if alignments is None else alignments,
+        layers=np.zeros(norms.shape[1], int) if layers is None else np.asarray(layers),
+    )
+
+
 def mutants(content: bytes, count: int, random: np.random.Generator) -> Iterator[bytes]:
     """Copies with a few bits flipped, bytes overwritten, a piece cut out, doubled, or the end missing."""
     for _ in range(count):
@@ -183,3 +223,20 @@ def mutants(content: bytes, count: int, random: np.random.Generator) -> Iterator
                 case _:
                     data[start:end] = bytes([int(random.choice([0, 1, 0x7F, 0xFF]))]) * (end - start)
         yield bytes(data)
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An array of bytes as MNIST publishes it."""
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def cifar_batch(size=4, seed=0, protocol=2, **changes) -> bytes:
+    """Random images as CIFAR-10 publishes a batch; `changes` replace entries."""
+    rng = np.random.default_rng(seed)
+    batch = {
+        b"batch_label": b"training batch",
+        b"labels": [int(label) for label in np.arange(size) % 10],
+        b"data": rng.integers(0, 256, (size, 3072)).astype(np.uint8),
+        b"filenames": [b"a.png"] * size,
+    }
+    return pickle.dumps(batch | {key.encode(): value for key, value in changes.items()}, protocol=protocol)

@@ -1,14 +1,15 @@
 """What holds for the records of every finished run, whatever was asked for."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from wnexp.tables import TABLES
-from wnexp.train import OUTCOMES
+from wnexp.measures import MEASURES
+from wnexp.training.loop import OUTCOMES
 
 _DESCENDS = ("gd", "sgd", "sgd_clipped", "flow")
 # Column -> its smallest and largest value.
@@ -25,6 +26,29 @@ _BOUNDS = {
 }
 
 
+class Table(NamedTuple):
+    """A table of the records: its columns beside seed and step, and what its rows are one of."""
+
+    columns: dict[str, tuple[str, str]]
+    axes: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+def recorded_tables():
+    """Every table that the measures fill, scratch too, by name."""
+    found = {}
+    for measure in MEASURES.values():
+        earlier = found[measure.table].columns if measure.table in found else {}
+        found[measure.table] = Table(earlier | measure.columns, measure.axes, measure.names)
+    return found
+
+
+def columns_of(name):
+    """The columns of a table in their order."""
+    table = recorded_tables()[name]
+    return ["seed", "step", *table.axes, *table.columns]
+
+
 def check_run(folder, sampled=True):
     """Check the tables and `run.json` of a finished run; `sampled`: few enough samples to record them.
 
@@ -33,7 +57,7 @@ def check_run(folder, sampled=True):
     status = json.loads((folder / "run.json").read_text(), parse_constant=_refuse)
     tables = {name: pq.read_table(folder / f"{name}.parquet") for name in ("steps", "neurons", "samples")}
     for name, table in tables.items():
-        assert table.column_names == list(TABLES[name])
+        assert table.column_names == columns_of(name)
         _check_numbers(name, table)
     assert status["status"] == "finished" and "error" not in status
     seeds = [entry["seed"] for entry in status["seeds"]]
@@ -86,7 +110,7 @@ def _check_seed(config, entry, sampled, steps, neurons, samples):
         np.testing.assert_array_equal(table["step"].to_numpy(), np.repeat(order, items))
         keys = np.stack([table[key].to_numpy() for key in index], axis=1).reshape(len(steps), items, -1)
         assert (keys == keys[0]).all() and len(np.unique(keys[0], axis=0)) == items, "rows twice or missing"
-    if config["model.bias"] == "none" and entry["outcome"] != "non_finite":
+    if config.get("model.bias", "none") == "none" and entry["outcome"] != "non_finite":
         norms, total = neurons["weight_norm"].to_numpy().reshape(len(steps), -1), steps["weight_norm"].to_numpy()
         parts = norms / np.where(total > 0, total, 1)[:, None]
         np.testing.assert_allclose((parts**2).sum(axis=1), np.sign(total), rtol=1e-5)

@@ -1,10 +1,15 @@
 """The benchmarks' own logic, and that their PyTorch loops compute what they are timed for. PyTorch is not required."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.helpers import compose
+from wnexp import runner
+from wnexp.config import overrides
 
 FOLDER = Path(__file__).parent / "benchmarks"
 
@@ -67,6 +72,62 @@ def test_agreement(load):
 def test_slope(load):
     values = [1, 2, 4, 8, 16, 32]
     assert load("growth").fitted_slope(values, [10 * v**1.5 for v in values]) == pytest.approx(1.5)
+
+
+def test_a_run_is_exported_and_compared(load, tmp_path):
+    """What PyTorch starts from is what the run started from, and equal records agree."""
+    exchange = load("exchange")
+    words = ("norm=ewn", "seed=3", "stop.max_steps=30", "record.every=1", "record.max_gradient=0", "model.widths=[4]")
+    run = runner.train(words, tmp_path / "run")
+    exchange.export(run.directory, tmp_path / "start.npz")
+    with np.load(tmp_path / "start.npz") as arrays:
+        assert set(arrays) == {"train_x", "train_y", "test_x", "test_y", "layers.0", "layers.1"}
+        np.testing.assert_array_equal(arrays["layers.0"], run.weights(3, "initial")["layers.0.weight"])
+        np.testing.assert_array_equal(arrays["train_x"], compose(*words).data.load().train_x)
+    log_losses = run.frame("steps")["log_loss"].to_numpy()
+    np.savez(tmp_path / "x.records.npz", log_loss=log_losses)
+    np.savez(tmp_path / "y.records.npz", log_loss=log_losses + 2e-6)
+    same, other = (exchange.compare(run.directory, tmp_path / f"{name}.records.npz") for name in "xy")
+    assert same == ("x", 0.0, (30, 30)) and same.holds
+    assert other.difference == pytest.approx(2e-6) and not other.holds
+
+
+@pytest.mark.slow
+def test_epochs_of_wnexp_are_attempts_of_a_chunk(load):
+    script = load("wnexp_epoch")
+    made = script.session("ewn", 300, 16, 128)
+    assert script.seconds(made, 2) > 0
+    (figures,) = made.seed_figures()
+    assert figures["attempts"] == 2 and made.program.rule.batch_size == 128
+    assert [layer.shape for layer in made.program.network.layers] == [(784, 16), (16, 10)]
+    assert made.program.dtype == "float32" and made.program.network.layers[0].bias
+
+
+def test_the_runs_of_growth_compose(load):
+    growth = load("growth")
+    for panel in growth.PANELS:
+        for value in panel.values:
+            config = compose(*overrides.prepared([*growth.PLAIN, *panel.words(value)]))
+            assert config.stop.log_loss == -1e9 and config.names["norm"] == "ewn"
+
+
+@pytest.mark.slow
+def test_growth_measures_whole_runs(load, tmp_path):
+    growth = load("growth")
+    panel = growth.PANELS[0]
+    panel = panel._replace(values=(20, 40))
+    points = [growth.measure(panel.words(value), tmp_path, compiled=value > 20) for value in panel.values]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["steps"] == 40
+    assert all(seconds > 0 and megabytes > 100 for seconds, megabytes in points)
+    growth.draw([panel] * 4, [np.array(points)] * 4, tmp_path / "figures" / "growth")
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png", ".pdf"}
+
+
+@pytest.mark.slow
+def test_soak_counts_its_jobs(load, capsys):
+    load("soak").main(12)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("12 of 12 jobs, exit code 0") and "open files" in lines[2]
 
 
 def reference_epoch(weights, norm, x, y, order, batch, step):

@@ -8,13 +8,16 @@ import time
 import numpy as np
 import pytest
 
-from tests.fuzz import mutants
-from tests.test_conf import compose
-from tests.test_images import cifar_batch, idx
-from wnexp import images, overrides, records, report, runner
-from wnexp.config import UserError
+from tests.helpers import cifar_batch, compose, idx, mutants
+from wnexp import runner
+from wnexp.cli import terminal
+from wnexp.config import overrides
+from wnexp.data import image_files
+from wnexp.errors import UserError
 from wnexp.figures.series import load_series
+from wnexp.runs.reader import Run
 from wnexp.theory import runs as theory_runs
+from wnexp.training.options import OPTIONS
 
 MUTANTS = 300
 
@@ -24,7 +27,7 @@ def run(tmp_path_factory):
     """A small finished run."""
     folder = tmp_path_factory.mktemp("run") / "run"
     words = ("data.train_per_class=1", "data.test_per_class=0", "model.widths=[]", "stop.max_steps=5")
-    runner.run(compose(*words), folder)
+    runner.run_in(folder, compose(*words))
     return folder
 
 
@@ -49,7 +52,7 @@ def test_idx_files(tmp_path, random, compress):
     array = random.integers(0, 256, (6, 5, 4))
     path, content = tmp_path / "x", idx(array)
     content = gzip.compress(content, mtime=0) if compress else content
-    assert refusals(path, content, lambda: images._named(path, images.read_idx), random) > MUTANTS / 4
+    assert refusals(path, content, lambda: image_files._named(path, image_files.read_idx), random) > MUTANTS / 4
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of texts in the oldest protocol
@@ -57,7 +60,7 @@ def test_cifar_batches(tmp_path, random):
     path = tmp_path / "x"
 
     def read():
-        x, y = images._named(path, lambda path: images._read_batch(path.read_bytes()))
+        x, y = image_files._named(path, lambda path: image_files._read_batch(path.read_bytes()))
         assert x.dtype == y.dtype == np.uint8 and x.shape[1:] == (32, 32, 3)
 
     for protocol in (0, 2, 4):
@@ -72,9 +75,9 @@ def plot_reads(folder):
 
 READERS = {
     "plot": plot_reads,
-    "verify": theory_runs.load,
-    "runs": report.print_runs,
-    "repeat": lambda folder: overrides.expanded(["--config-from", str(folder)]),
+    "verify": lambda folder: theory_runs.load(Run(folder)),
+    "runs": lambda folder: terminal.print_runs([Run(folder)]),
+    "repeat": lambda folder: overrides.repeating(Run(folder).settings, folder, OPTIONS),
 }
 
 
@@ -107,10 +110,10 @@ def test_a_status_with_other_values(run, tmp_path, reader):
     """Valid JSON, one value of it another's: bytes changed at random seldom are."""
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "run.json"
-    for status in edited(
-        json.loads(path.read_text()), [None, [1]] if reader == "verify" else [None, "x", -1.5, [1], {}]
-    ):
-        records.write_status(path.parent, status)
+    status = json.loads(path.read_text())
+    del status["sha256"]  # without one it is read as it is
+    for content in edited(status, [None, [1]] if reader == "verify" else [None, "x", -1.5, [1], {}]):
+        path.write_text(json.dumps(content))
         try:
             READERS[reader](tmp_path / "run")
         except UserError as error:

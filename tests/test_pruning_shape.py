@@ -7,9 +7,11 @@ networks and data small enough for a test, and stated as the order of the norms:
 import pandas as pd
 import pytest
 
-from tests.conftest import MNIST_16K
-from wnexp import prune
+from tests.helpers import MNIST_16K
+from wnexp import pruning
+from wnexp.runs import reader
 
+pytestmark = pytest.mark.slow
 on_mnist = pytest.mark.skipif(not MNIST_16K.is_dir(), reason="the real MNIST files are not here")
 
 
@@ -19,8 +21,8 @@ def best(inside, tmp_path):
 
     def curves(words, percents):
         assert inside("train", "-m", *words)[0] == 0
-        runs = [path.parent for path in tmp_path.rglob("run.json")]
-        table = pd.DataFrame([row for run in runs for row in prune.prune(run, percents).rows])
+        runs = reader.load([tmp_path / "outputs"])
+        table = pd.DataFrame([row for run in runs for row in pruning.prune(run, percents).rows])
         over_scores = table.groupby(["percent", "norm", "seed"])["test_accuracy"].max()
         return over_scores.groupby(["percent", "norm"]).mean().unstack()
 

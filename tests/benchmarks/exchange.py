@@ -1,6 +1,5 @@
 """From a wnexp run to the PyTorch loop and back: the same data and initial weights, and whether both did the same."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,14 +30,13 @@ class Agreement(NamedTuple):
 
 def export(run: Path, path: Path) -> None:
     """The run's data and its first seed's initial weights as `.npz`: train_x, ..., layers.0 `(fan_in, neurons)`, ..."""
-    from wnexp.config import from_flat
-    from wnexp.data import load
-    from wnexp.records import load_weights
+    from wnexp.runner import reopen
+    from wnexp.runs import snapshots
+    from wnexp.runs.reader import Run
 
-    status = json.loads((run / "run.json").read_text())
-    dataset = load(from_flat(status["config"]).data)
-    weights = load_weights(run / "snapshots" / f"seed={status['config']['seed']}" / "initial.safetensors")
-    arrays = {key.removesuffix(".weight"): array for key, array in weights.items()}
+    read = Run(run)
+    weights, dataset = read.weights(read.seeds[0], snapshots.INITIAL), reopen(read).dataset
+    arrays = {key.removesuffix(".weight"): array for key, array in (weights or {}).items()}
     arrays |= {key: getattr(dataset, key) for key in ("train_x", "train_y", "test_x", "test_y")}
     np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
 

@@ -14,27 +14,25 @@ import time
 
 from harness import random_images
 
-from wnexp.config import Config, DataConfig, LossConfig, ModelConfig, NormConfig, OptimizerConfig, RecordConfig
-from wnexp.data import Dataset
-from wnexp.session import Session, prepare
+from wnexp.config.compose import compose, typed
+from wnexp.data.dataset import Dataset
+from wnexp.runs import snapshots
+from wnexp.training.options import OPTIONS
+from wnexp.training.session import Session, prepare
 
 NEVER = 10**6
+WORDS = (
+    *("experiment=mnist", "data=file", "snapshots=[]", "device=cpu", f"record.every={NEVER}"),
+    *("optimizer.frac=0", "optimizer.step_size_cap=null"),
+)
 
 
 def session(norm: str, samples: int, width: int, batch: int) -> Session:
     """The training of `+experiment=mnist` on random images, started, its first record written."""
-    config = Config(
-        data=DataConfig(name="file"),
-        model=ModelConfig(name="mlp", widths=[width], activation="relu", bias="first", init="normal"),
-        norm=NormConfig(name=norm, layers="hidden"),
-        loss=LossConfig(name="cross_entropy", reduction="mean"),
-        optimizer=OptimizerConfig(name="sgd", frac=0.0, batch_size=batch),
-        precision="float32",
-        record=RecordConfig(every=NEVER),
-        device="cpu",
-    )
+    words = (*WORDS, f"norm={norm}", f"model.widths=[{width}]", f"optimizer.batch_size={batch}")
+    config = typed(compose(words, OPTIONS)[0], OPTIONS)
     dataset = Dataset(*random_images(samples), *random_images(10_000, seed=1), image=(28, 28, 1))
-    made = prepare(config, dataset)
+    made = prepare(config, dataset, snapshots.read)
     made.start()
     made.chunk(0)
     return made

@@ -1,16 +1,36 @@
-"""What is explained and what is raised as it is."""
+"""Hydra's errors in one or two lines; what is no error of Hydra's is not explained here."""
 
-import errno
-
+import pytest
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from wnexp.config import UserError
-from wnexp.errors import explain
+from tests.helpers import compose
+from wnexp.config.hydra_errors import explain_hydra
+from wnexp.training.options import OPTIONS
 
 
 def test_users_mistakes_are_explained_and_our_faults_are_not():
-    assert explain(UserError("seeds=0 is out of range")) == "seeds=0 is out of range"
-    assert explain(OSError(errno.ENOSPC, "No space left on device", "/x")) == "/x: No space left on device"
-    assert explain(OSError("plain")) == "plain"
-    assert explain(HydraException("one\n\n two \nthree")) == "one\ntwo"
-    assert explain(ValueError("a bug")) is None
+    assert explain_hydra(HydraException("one\n\n two \nthree"), OPTIONS) == "one\ntwo"
+    assert explain_hydra(YAMLError("one\n  two"), OPTIONS) == "one two"
+    assert explain_hydra(ValueError("a bug"), OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("norm=ewm", ["norm=ewm is unknown; allowed: ewn, ", "none", "swn", "(did you mean ewn?)"]),
+        ("seed", ["'seed' is not a setting; GROUP=OPTION or KEY=VALUE is expected"]),
+        ("seed=1,2", ["seed=1,2 has several values; `wnexp train -m ...` runs one job for each"]),
+        ("nrom=ewn", ["unknown key 'nrom'; did you mean norm"]),
+        ("model.widths=[8", ["model.widths=[8 cannot be read ("]),
+        ("optimizer.batch_size=4", ["optimizer.batch_size is not a setting of the options chosen"]),
+    ],
+)
+def test_what_hydra_raises_names_what_came_and_what_is_allowed(word, parts):
+    """The errors themselves, of the Hydra that is installed."""
+    with pytest.raises((HydraException, OmegaConfBaseException)) as error:
+        compose(word)
+    explained = explain_hydra(error.value, OPTIONS)
+    assert explained is not None and explained.startswith(parts[0]) and len(explained.splitlines()) <= 2
+    assert all(part in explained for part in parts)

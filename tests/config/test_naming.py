@@ -2,7 +2,7 @@
 
 import pytest
 
-from wnexp.naming import run_directory
+from wnexp.config.naming import run_directory
 
 CHOICES = {"data": "lin_sep", "experiment": None}
 

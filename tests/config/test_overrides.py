@@ -1,9 +1,16 @@
 """The words of `wnexp train`: spellings that are mended, mistakes that are named before Hydra sees them."""
 
+from pathlib import Path
+
 import pytest
 
-from wnexp.config import UserError
-from wnexp.overrides import UsageError, check, prepared
+from tests.helpers import compose
+from wnexp.config.compose import compose as composed
+from wnexp.config.compose import typed
+from wnexp.config.overrides import check, config_from, prepared, repeating
+from wnexp.config.schema import flat
+from wnexp.errors import UsageError, UserError
+from wnexp.training.options import OPTIONS
 
 
 def test_words_as_hydra_takes_them(tmp_path, monkeypatch):
@@ -17,26 +24,26 @@ def test_words_as_hydra_takes_them(tmp_path, monkeypatch):
     assert prepared(["data.path=d(1).npz"]) == ["data.path='d(1).npz'"]
     assert prepared(["data.path=plain.npz", "data.path=a,b"]) == ["data.path=plain.npz", "data.path=a,b"]
     for name in ("it's.npz", "a=b,c.npz", "two\nlines", "d(1).npz"):
-        check(prepared([f"data.path={name}"]))
+        check(prepared([f"data.path={name}"]), OPTIONS)
 
 
 @pytest.mark.parametrize(
     ("word", "message"),
     [
         ("stop=3", "stop=3: stop has the settings stop.log_loss, stop.max_steps"),
-        ("model=[a]", r"model=\[a\] is no option; allowed: cnn, diagonal, mlp, vgg"),
-        ("norm=null", "norm=null is no option; allowed: ewn, none, swn"),
-        ("norm=3,ewn", "norm=3,ewn is no option"),
+        ("model=[a]", r"model=\[a\] is not an option; allowed: cnn, diagonal, mlp, vgg"),
+        ("norm=null", "norm=null is not an option; allowed: ewn, none, swn"),
+        ("norm=3,ewn", "norm=3,ewn is not an option"),
         ("data.name=digits", "data.name=digits: choose with data=digits"),
         ("~seed", "~seed: settings cannot be removed"),
         ("~norm", "~norm: settings cannot be removed"),
         ("~stop", "~stop: settings cannot be removed"),
-        ("=3", "'=3' is no setting"),
+        ("=3", "'=3' is not a setting"),
     ],
 )
 def test_overrides_that_cannot_be_meant(word, message):
     with pytest.raises(UserError, match=message) as error:
-        check([word])
+        check([word], OPTIONS)
     assert "\n" not in str(error.value)
 
 
@@ -44,11 +51,47 @@ def test_overrides_that_cannot_be_meant(word, message):
     "word", ["norm=none,ewn", "norm=glob(*)", "experiment=null", "stop={log_loss:-2}", "seed=range(3)"]
 )
 def test_overrides_that_are_fine(word):
-    check(["-m", word])
+    check(["-m", word], OPTIONS)
 
 
 @pytest.mark.parametrize("words", [["--foo"], ["seed=1", "--bar=3"], ["--cfg"]])
 def test_unknown_options_are_one_line(words):
     with pytest.raises(UsageError) as error:
-        check(words)
+        check(words, OPTIONS)
     assert "\n" not in str(error.value) and "wnexp train --help" in str(error.value)
+
+
+def test_config_from_is_taken_out_of_the_words(tmp_path):
+    assert config_from(["seed=1"]) == (["seed=1"], None)
+    for words in (["--config-from", "a/b"], ["--config-from=a/b"]):
+        assert config_from(["outputs=x", *words, "device=cpu"]) == (["outputs=x", "device=cpu"], Path("a/b"))
+    assert config_from(["--config-from=a/seed=1,b=[2]"]) == ([], Path("a/seed=1,b=[2]"))
+    with pytest.raises(UsageError, match="--config-from needs a run directory"):
+        config_from(["outputs=x", "--config-from"])
+    with pytest.raises(UserError, match="seed=5: --config-from repeats a run as it was; beside it: outputs, overwrite"):
+        config_from(["--config-from", "a", "seed=5"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["norm=ewn", "norm.output_v=raw", "optimizer=sgd", "optimizer.step_size_cap=null", "seeds=3"],
+        ["experiment=xor", "norm=swn", "optimizer=flow", "snapshots=[-3,-1e3]"],
+        ["experiment=simple_traj", "record.every=7", "stop.log_loss=-1e5"],
+        ["model=cnn", "data=digits", "model.channels=[4,M]", "data.train_samples=50"],
+        ["data=file", "data.path='it\\'s=d,c.npz'"],
+    ],
+    ids=["sgd", "flow", "diagonal", "cnn", "file"],
+)
+def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
+    config = compose(*words)
+    run = tmp_path / "lin_sep" / "a=[1],b"
+    repeated = prepared(repeating(flat(config), run, OPTIONS))
+    check(repeated, OPTIONS)
+    again, _ = composed(repeated, OPTIONS)
+    assert typed(again, OPTIONS) == config
+
+
+def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):
+    with pytest.raises(UserError, match=r"this version of wnexp has no norm.power, optimizer.momentum"):
+        repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.power": 2}, tmp_path, OPTIONS)

@@ -3,7 +3,11 @@
 import pytest
 from omegaconf import OmegaConf
 
-from wnexp.config import UserError, as_dict, choose, typed
+from wnexp.config.compose import from_flat
+from wnexp.config.compose import typed as typed_with
+from wnexp.config.schema import flat, flat_defaults
+from wnexp.errors import UserError
+from wnexp.training.options import OPTIONS
 
 
 def composed(**changes):
@@ -15,6 +19,10 @@ def composed(**changes):
         "optimizer": {"name": "gd"},
     }
     return OmegaConf.merge(groups, OmegaConf.from_dotlist([f"{key}={value}" for key, value in changes.items()]))
+
+
+def typed(content):
+    return typed_with(content, OPTIONS)
 
 
 def test_typed_fills_defaults_and_is_frozen():
@@ -37,7 +45,7 @@ def test_typed_fills_defaults_and_is_frozen():
         ({"optimizer.step_size": "nan"}, ["optimizer.step_size=nan"]),
         ({"optimizer.factor": 1.0}, ["optimizer.factor", "above 1"]),
         ({"optimizer.shrink": 1.0}, ["optimizer.shrink", "above 1"]),
-        ({"optimizer.batch_size": 0}, ["optimizer.batch_size=0", "at least 1"]),
+        ({"optimizer.name": "sgd", "optimizer.batch_size": 0}, ["optimizer.batch_size=0", "at least 1"]),
         ({"precision": "float16"}, ["precision=float16", "float32, float64"]),
         ({"device": "abacus"}, ["device=abacus", "cpu"]),
         ({"model.bias": "all"}, ["model.bias=all", "none, first"]),
@@ -47,7 +55,7 @@ def test_typed_fills_defaults_and_is_frozen():
         ({"stop.log_loss": "-inf"}, ["stop.log_loss=-inf is not finite"]),
         ({"optimizer.step_size_cap": "inf"}, ["optimizer.step_size_cap=inf is not finite"]),
         ({"model.fixed_output": "[1,nan]"}, ["model.fixed_output", "not finite"]),
-        ({"model.starts": "[[1,2],[3,.inf]]"}, ["model.starts", "not finite"]),
+        ({"model.name": "diagonal", "model.starts": "[[1,2],[3,.inf]]"}, ["model.starts", "not finite"]),
     ],
 )
 def test_messages_name_the_key_what_came_and_what_is_allowed(change, parts):
@@ -58,11 +66,28 @@ def test_messages_name_the_key_what_came_and_what_is_allowed(change, parts):
     assert len(message.splitlines()) <= 2
 
 
-def test_choose_lists_the_known_names():
-    with pytest.raises(UserError, match="norm=foo is unknown; allowed: none, swn"):
-        choose({"none": 1, "swn": 2}, "norm", "foo")
+def test_flat_leaves_out_what_changes_no_number():
+    settings = flat(typed(composed()))
+    assert settings["norm.name"] == "ewn" and "overwrite" not in settings and "outputs" not in settings
 
 
-def test_as_dict_leaves_out_what_changes_no_number():
-    flat = as_dict(typed(composed()))
-    assert flat["norm.name"] == "ewn" and "overwrite" not in flat and "outputs" not in flat
+def test_flat_settings_are_those_of_the_options_chosen_and_compose_again():
+    config = typed(composed(seeds=4, **{"norm.v_norm": 2.0, "record.max_samples": 7, "snapshots": "[-3.0]"}))
+    settings = flat(config)
+    assert settings["norm.v_norm"] == 2.0 and settings["record.max_samples"] == 7 and settings["snapshots"] == [-3.0]
+    assert "model.channels" not in settings and "optimizer.batch_size" not in settings
+    assert from_flat(settings, OPTIONS) == config
+    with pytest.raises(UserError, match=r"unknown key 'norm\.gone'"):
+        from_flat(settings | {"norm.gone": 1}, OPTIONS)
+
+
+def test_flat_defaults_are_what_flat_gives_without_any_setting():
+    config = typed(composed(seeds=4, **{"norm.v_norm": 2.0, "record.max_samples": 7}))
+    assert flat_defaults(config, OPTIONS) == flat(typed(composed()))
+
+
+def test_a_setting_of_another_option_is_told_from_an_unknown_one():
+    """An experiment may set what another option of the group has; a word of nobody's is a mistake."""
+    assert typed(composed(**{"optimizer.batch_size": 4})).optimizer == OPTIONS.groups["optimizer"]["gd"]
+    with pytest.raises(UserError, match=r"unknown key 'optimizer.batchsize'; did you mean optimizer.batch_size"):
+        typed(composed(**{"optimizer.batchsize": 4}))

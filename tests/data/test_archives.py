@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.fuzz import mutants
-from wnexp import memory
-from wnexp.archives import read_npz
-from wnexp.config import UserError
+from tests.helpers import mutants
+from wnexp import resources
+from wnexp.data.archives import read_npz
+from wnexp.errors import UserError
 
 NAMES = ("train_x", "train_y")
 
@@ -72,7 +72,7 @@ def test_hostile_arrays(tmp_path, monkeypatch, content, reason):
 def test_a_zip_bomb_is_weighed_before_it_is_unpacked(tmp_path, monkeypatch):
     path = npz(tmp_path / "d.npz", train_x=npy(np.zeros(4_000_000)))
     assert path.stat().st_size < 100_000
-    monkeypatch.setattr(memory, "available", lambda: 50_000_000)
+    monkeypatch.setattr(resources, "available", lambda: 50_000_000)
     tracemalloc.start()
     with pytest.raises(UserError, match=r"d takes about 0\.1 GiB of memory, 0\.0 GiB are available"):
         read_npz(path, NAMES, "d")

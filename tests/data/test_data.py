@@ -1,17 +1,23 @@
 """Data sets: shapes, labels, determinism, and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from wnexp import data
-from wnexp.config import DataConfig, UserError
+from wnexp.data import DATA_SETS
+from wnexp.errors import UserError
 
-GENERATED = ["lin_sep", "conv_rate", "xor", "simple_traj", "digits"]
+GENERATED = ["lin_sep", "conv_rate", "gaussian", "xor", "simple_traj", "digits"]
+
+
+def load(name, **settings):
+    return dataclasses.replace(DATA_SETS[name], **settings).load()
 
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_shapes_labels_and_determinism(name):
-    first, second = (data.load(DataConfig(name=name)) for _ in range(2))
+    first, second = (load(name) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
     assert first.train_x.shape[1] == first.test_x.shape[1]
@@ -22,25 +28,33 @@ def test_shapes_labels_and_determinism(name):
 
 
 def test_lin_sep_is_the_papers():
-    made = data.load(DataConfig(name="lin_sep", seed=3))
+    made = load("lin_sep", seed=3)
     assert made.train_x.shape == (4, 2) and made.test_x.shape == (100, 2)
     np.testing.assert_array_equal(made.train_x[[0, 2]], [[1, 1], [-1, 1]])
     np.testing.assert_array_equal(made.train_y, [-1, -1, 1, 1])
     square = np.abs(np.concatenate([made.train_x[[1, 3]], made.test_x]))
     assert square.min() >= 1 and square.max() <= 2
     assert (made.test_x[made.test_y == -1] > 0).all() and (made.test_x[made.test_y == 1] < 0).all()
-    assert (data.load(DataConfig(name="lin_sep", seed=4)).test_x != made.test_x).any()
+    assert (load("lin_sep", seed=4).test_x != made.test_x).any()
 
 
 def test_conv_rate_has_the_papers_max_margin_direction():
-    made = data.load(DataConfig(name="conv_rate", train_per_class=10))
+    made = load("conv_rate", train_per_class=10)
     assert made.train_x.shape == (20, 2)
     margins = made.train_y * (made.train_x @ [-1.0, 0.0])
     assert margins.min() == 1 and (margins == 1).sum() == 2
 
 
+def test_gaussian_is_labelled_by_a_direction_with_a_gap_of_its_own():
+    made = load("gaussian", train_per_class=20, test_per_class=7, inputs=5, seed=2)
+    assert made.train_x.shape == (40, 5) and made.test_x.shape == (14, 5)
+    teacher = np.random.default_rng(2).normal(size=5)
+    assert (made.train_y * (made.train_x @ teacher) / np.linalg.norm(teacher)).min() >= 0.3 - 1e-12
+    assert np.bincount(made.train_y + 1).tolist() == [20, 0, 20]
+
+
 def test_digits_are_real_stratified_and_fixed():
-    made = data.load(DataConfig(name="digits"))
+    made = load("digits")
     assert made.train_x.shape == (1437, 64) and made.test_x.shape == (360, 64)
     assert np.ptp(np.bincount(made.test_y)) <= 3
     np.testing.assert_allclose(made.train_x.mean(axis=0), 0, atol=1e-12)
@@ -59,20 +73,20 @@ def arrays(**changes):
 def write(tmp_path, **changes):
     path = tmp_path / "data.npz"
     np.savez(path, **arrays(**changes))
-    return DataConfig(name="file", path=str(path))
+    return {"path": str(path)}
 
 
 def test_file_round_trip(tmp_path):
-    made = data.load(write(tmp_path, train_x=np.arange(12.0).reshape(4, 3)))
+    made = load("file", **write(tmp_path, train_x=np.arange(12.0).reshape(4, 3)))
     np.testing.assert_array_equal(made.train_x, np.arange(12.0).reshape(4, 3))
     assert made.outputs == 1
-    made = data.load(write(tmp_path, train_y=np.array([0, 1, 2, 1]), test_y=np.array([2, 2])))
+    made = load("file", **write(tmp_path, train_y=np.array([0, 1, 2, 1]), test_y=np.array([2, 2])))
     assert made.outputs == 3
-    made = data.load(write(tmp_path, train_y=np.array([0, 1, 1, 0]), test_y=np.array([0, 1])))
+    made = load("file", **write(tmp_path, train_y=np.array([0, 1, 1, 0]), test_y=np.array([0, 1])))
     np.testing.assert_array_equal(made.train_y, [-1, 1, 1, -1])
-    made = data.load(write(tmp_path, test_x=None, test_y=None))
+    made = load("file", **write(tmp_path, test_x=None, test_y=None))
     assert made.test_x.shape == (0, 3)
-    made = data.load(write(tmp_path, train_x=np.ones((4, 3, 2)), test_x=np.ones((2, 3, 2))))
+    made = load("file", **write(tmp_path, train_x=np.ones((4, 3, 2)), test_x=np.ones((2, 3, 2))))
     assert made.train_x.shape == (4, 6) and made.image == (3, 2, 1)
 
 
@@ -96,23 +110,36 @@ def test_file_round_trip(tmp_path):
 )
 def test_bad_arrays_are_refused(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
-        data.load(write(tmp_path, **changes))
+        load("file", **write(tmp_path, **changes))
+
+
+def test_the_files_of_a_data_set_are_the_users_own(tmp_path):
+    assert DATA_SETS["lin_sep"].files() == {} == DATA_SETS["file"].files() == DATA_SETS["mnist"].files()
+    settings = write(tmp_path)
+    assert dataclasses.replace(DATA_SETS["file"], **settings).files() == {"path": [tmp_path / "data.npz"]}
+
+
+def test_labels_by_parity_need_classes(tmp_path):
+    path = write(tmp_path, train_y=np.array([0, 1, 2, 1]), test_y=np.array([2, 2]))
+    assert load("file", **path, labels="parity").train_y.tolist() == [-1, 1, -1, 1]
+    with pytest.raises(UserError, match="parity needs more than two classes"):
+        load("file", **write(tmp_path), labels="parity")
 
 
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        data.load(DataConfig(name="file", path=str(tmp_path / "none.npz")))
+        load("file", path=str(tmp_path / "none.npz"))
     with pytest.raises(UserError, match="needs data"):
-        data.load(DataConfig(name="file"))
+        load("file")
     whole = write(tmp_path)
     content = (tmp_path / "data.npz").read_bytes()
     for cut in (0, 10, len(content) // 2, len(content) - 5):
         (tmp_path / "data.npz").write_bytes(content[:cut])
         with pytest.raises(UserError, match="not a readable"):
-            data.load(whole)
+            load("file", **whole)
     np.savez(tmp_path / "data.npz", train_x=np.array([object()]), train_y=np.ones(1))
     with pytest.raises(UserError, match="not a readable"):
-        data.load(whole)
+        load("file", **whole)
     np.save(tmp_path / "one.npy", np.ones(3))
     with pytest.raises(UserError, match="not a readable"):
-        data.load(DataConfig(name="file", path=str(tmp_path / "one.npy")))
+        load("file", path=str(tmp_path / "one.npy"))

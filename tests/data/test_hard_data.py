@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.helpers import compose
 from tests.invariants import check_run
-from tests.test_conf import compose
 from wnexp import runner
 
 POINTS = np.array([[1.0, 0.5], [0.5, 1.0]])
@@ -47,7 +47,7 @@ VALUES = {
 
 def train(folder, x, y, *words):
     np.savez(folder / "d.npz", train_x=x, train_y=y)
-    runner.run(compose("data=file", f"data.path={folder}/d.npz", *words), folder / "run")
+    runner.run_in(folder / "run", compose("data=file", f"data.path={folder}/d.npz", *words))
     status, steps = check_run(folder / "run", sampled=len(x) <= 128)
     return status["seeds"][0]["outcome"], steps[0].slice(len(steps[0]) - 1).to_pylist()[0]
 
@@ -66,6 +66,7 @@ def test_hard_data(tmp_path, rule, case):
         assert last[key] == pytest.approx(value, rel=1e-2 if rule == "gd" else 1e-6)
 
 
+@pytest.mark.slow
 def test_a_million_samples(tmp_path):
     x = np.random.default_rng(0).normal(size=(10**6, 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

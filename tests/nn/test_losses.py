@@ -1,12 +1,14 @@
 """The loss numerics against 60-digit arithmetic and against their definitions."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 
-from wnexp import losses
+from wnexp.nn.losses import LOSSES, CrossEntropy, Exponential, Loss, MarginLoss, margins, soft_margins
 
 mpmath.mp.dps = 60
 
@@ -44,11 +46,11 @@ def margin_sets(classes):
     yield mixed
 
 
-@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("classes", [1, 2, 10])
 def test_value_and_gradient_agree_with_60_digits(loss, reduction, classes):
-    value_and_grad = jax.jit(jax.value_and_grad(lambda s: losses.log_loss(s, loss, reduction)))
+    value_and_grad = jax.jit(jax.value_and_grad(replace(LOSSES[loss], reduction=reduction).log_loss_of_margins))
     for s in margin_sets(classes):
         value, gradient = value_and_grad(jnp.asarray(s))
         exact_value, exact_gradient = exact(s, loss, reduction)
@@ -59,41 +61,74 @@ def test_value_and_gradient_agree_with_60_digits(loss, reduction, classes):
                 assert abs(mpmath.mpf(float(got)) - want) <= mpmath.mpf("1e-12") * abs(want) + mpmath.mpf(1e-300)
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_float32_is_finite_and_close(loss):
+    log_loss = jax.jit(LOSSES[loss].log_loss_of_margins)
+    value_and_grad = jax.jit(jax.value_and_grad(log_loss))
     for s in margin_sets(3):
-        value, gradient = jax.value_and_grad(lambda s: losses.log_loss(s, loss, "sum"))(jnp.asarray(s, jnp.float32))
+        value, gradient = value_and_grad(jnp.asarray(s, jnp.float32))
         assert np.isfinite(value) and np.isfinite(gradient).all()
-        want = losses.log_loss(jnp.asarray(s, jnp.float32).astype(float), loss, "sum")
+        want = log_loss(jnp.asarray(s, jnp.float32).astype(float))
         np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-5)
 
 
 def test_margins_of_two_and_more_classes():
     outputs = jnp.array([[2.0], [3.0]])
-    np.testing.assert_array_equal(losses.margins(outputs, jnp.array([1, -1])), [[2.0], [-3.0]])
+    np.testing.assert_array_equal(margins(outputs, jnp.array([1, -1])), [[2.0], [-3.0]])
     outputs = jnp.array([[1.0, 4.0, 2.0], [5.0, 1.0, 0.0]])
     want = [[1.0, -2.0, np.inf], [np.inf, 4.0, 5.0]]
-    np.testing.assert_array_equal(losses.margins(outputs, jnp.array([2, 0])), want)
+    np.testing.assert_array_equal(margins(outputs, jnp.array([2, 0])), want)
+
+
+def test_the_soft_margin_is_minus_the_log_of_the_sum_of_exponentials(random):
+    s = random.standard_normal((6, 3))
+    s[:, 1] = np.inf
+    np.testing.assert_allclose(soft_margins(jnp.asarray(s)), -np.log(np.exp(-s).sum(axis=1)), rtol=1e-13)
+    one = jnp.asarray(s[:, :1])
+    np.testing.assert_array_equal(soft_margins(one), s[:, 0])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_outputs_and_labels_give_what_their_margins_give(loss, reduction, outputs, random):
+    made = replace(LOSSES[loss], reduction=reduction)
+    labels = random.integers(outputs, size=6) if outputs > 1 else random.choice([-1, 1], 6)
+    outputs, labels = jnp.asarray(random.standard_normal((6, outputs))), jnp.asarray(labels)
+    got = made.log_loss(outputs, labels)
+    np.testing.assert_array_equal(got, made.log_loss_of_margins(margins(outputs, labels)))
+    total = {"sum": got, "mean": got + np.log(6)}[reduction]
+    np.testing.assert_allclose(made.log_sum(got, 6), total, rtol=1e-14)
+    np.testing.assert_allclose(total, LOSSES[loss].log_loss(outputs, labels), rtol=1e-13)
 
 
 def test_cross_entropy_is_the_softmax_one(random):
     outputs, labels = jnp.asarray(random.standard_normal((6, 4))), jnp.asarray(random.integers(4, size=6))
-    ours = jnp.exp(losses.log_loss(losses.margins(outputs, labels), "cross_entropy", "mean"))
+    ours = jnp.exp(CrossEntropy(reduction="mean").log_loss(outputs, labels))
     theirs = -jnp.mean(jax.nn.log_softmax(outputs)[jnp.arange(6), labels])
     np.testing.assert_allclose(ours, theirs, rtol=1e-13)
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_loss_shares_are_the_losses_over_their_norm(loss):
-    s = jnp.array([[1.0], [2.5], [-0.5]])
+    s, labels = jnp.array([[1.0], [2.5], [-0.5]]), jnp.ones(3, int)  # for the label 1 the output is the margin
     sample = np.exp(-s[:, 0]) if loss == "exponential" else np.log1p(np.exp(-s[:, 0]))
-    np.testing.assert_allclose(losses.loss_shares(s, loss), sample / np.linalg.norm(sample), rtol=1e-13)
-    deep = losses.loss_shares(s + 1e6, loss)
+    np.testing.assert_allclose(LOSSES[loss].loss_shares(s, labels), sample / np.linalg.norm(sample), rtol=1e-13)
+    deep = LOSSES[loss].loss_shares(s + 1e6, labels)
     np.testing.assert_allclose(deep, np.exp(-s[:, 0]) / np.linalg.norm(np.exp(-s[:, 0])), rtol=1e-9)
 
 
-@pytest.mark.parametrize("loss", losses.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_inverse_loss_inverts_one_sample(loss):
     for z in (-20.0, -1.0, 0.1, 3.0, 30.0, 39.0, 41.0, 1e3, 1e6):
-        log_sum = losses.log_loss(jnp.array([[z]]), loss, "sum")
-        np.testing.assert_allclose(losses.inverse_loss(log_sum, loss), z, rtol=1e-9)
+        log_sum = LOSSES[loss].log_loss_of_margins(jnp.array([[z]]))
+        np.testing.assert_allclose(LOSSES[loss].inverse(log_sum), z, rtol=1e-9)
+
+
+def test_a_loss_that_says_nothing_of_itself_names_what_it_lacks():
+    nothing = jnp.zeros((1, 1))
+    with pytest.raises(TypeError, match="Loss has no log_losses"):
+        Loss().log_loss(nothing, jnp.ones(1, int))
+    with pytest.raises(TypeError, match="MarginLoss has no of_soft_margins"):
+        MarginLoss().log_loss_of_margins(nothing)
+    assert Exponential() != Exponential(reduction="mean"), "the reduction selects a program"

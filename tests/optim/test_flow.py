@@ -1,5 +1,6 @@
 """Gradient flow against closed forms, conservation laws and an independent integration."""
 
+import dataclasses
 import json
 
 import diffrax
@@ -8,29 +9,32 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from tests.test_train import LINEAR, SMALL, column, outcomes, program, run, settings
-from wnexp import flow, network, train, weightnorm
+from tests.helpers import LINEAR, SMALL, column, make_program, make_settings, mlp, outcomes, points_of, run
+from wnexp.nn import network
+from wnexp.nn.activations import SlidingRelu
+from wnexp.nn.initializers import initialize
+from wnexp.nn.weightnorm import NORMS, neuron_norms
+from wnexp.optim.rodas import Rodas5P
+from wnexp.training import loop
 
 
 def flow_program(architecture, norm, variables="weights", **changes):
-    layers = len(architecture.layers)
     if variables == "weights":
-        changes |= {"norms": ("none",) * layers, "metrics": (norm,) * layers}
-    else:
-        changes |= {"norms": (norm,) * layers}
-    return program(architecture, **{"optimizer": "flow", "slots": 64, "max_gradient": 0} | changes)
+        changes["metrics"] = (NORMS[norm],) * len(architecture.layers)
+        norm = "none"
+    return make_program(architecture, norm, **{"optimizer": "flow", "slots": 64, "max_gradient": 0} | changes)
 
 
 def flow_settings(target, snapshots=(), tolerance=1e-8):
-    numbers = settings(target=target, max_steps=100_000, ratio=1.0, snapshots=snapshots, step_size=1e-3)
-    return numbers._replace(optimizer=numbers.optimizer._replace(tolerance=np.float64(tolerance)))
+    grid = {"max_steps": 100_000, "ratio": 1.0, "snapshots": snapshots}
+    return make_settings(target=target, **grid, step_size=1e-3, tolerance=tolerance)
 
 
 def points(inputs=2, samples=8, seed=4):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((samples, inputs))
     y = np.where(x @ np.arange(1, inputs + 1) > 0, 1, -1)
-    return train.Data(x, y, x[:0], y[:0])
+    return points_of(x, y, x[:0], y[:0])
 
 
 def flattened(weights):
@@ -39,7 +43,7 @@ def flattened(weights):
 
 def test_the_solver_has_order_five_and_damps_what_is_stiff():
     def solve(field, steps, start):
-        solver, term, y = flow.Rodas5P(), diffrax.ODETerm(lambda t, y, args: field(y)), jnp.asarray(start)
+        solver, term, y = Rodas5P(), diffrax.ODETerm(lambda t, y, args: field(y)), jnp.asarray(start)
         for _ in range(steps):
             y, *_ = solver.step(term, jnp.zeros(()), jnp.asarray(1.0 / steps), y, None, None, True)
         return np.asarray(y)
@@ -57,9 +61,9 @@ def test_the_solver_has_order_five_and_damps_what_is_stiff():
 
 def test_one_sample_to_a_million_nats():
     """`1/L(t) = 1/L(0) + ||x||^2 t`: exponential loss, one sample, linear."""
-    data = train.Data(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
+    data = points_of(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
     state, records = run(flow_program(LINEAR, "none", loss="exponential"), data, flow_settings(-1e6))
-    assert outcomes(state) == ["target_reached"] and int(state.iterate.step[0]) < 1000
+    assert outcomes(state) == ["target_reached"] and int(state.optimizer.step[0]) < 1000
     log_loss, log_time = column(records, "log_loss"), column(records, "log_time")
     assert log_time[0] == -np.inf and log_loss[-1] == pytest.approx(-1e6, rel=1e-11)
     want = -log_loss[1:] + np.log1p(-np.exp(log_loss[1:] - log_loss[0])) - np.log(5)
@@ -69,7 +73,7 @@ def test_one_sample_to_a_million_nats():
 @pytest.mark.parametrize("norm", ["none", "ewn"])
 def test_simple_traj_hyperbolas(norm):
     """None keeps `x_2 w_1 - x_1 w_2`, EWN `x_2/w_1 - x_1/w_2`."""
-    data = train.Data(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
+    data = points_of(np.array([[2.0, 1.0]]), np.array([1]), np.zeros((0, 2)), np.zeros(0, int))
     weights = ({"weight": np.array([[[3.0, 1.0]]])}, {"weight": np.ones((1, 2, 1))})
     what = flow_program(network.diagonal(2), norm, loss="exponential")
     _, records = run(what, data, flow_settings(-50), weights=weights)
@@ -103,7 +107,7 @@ def numpy_velocity(state, x, y, norm):
 @pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
 def test_scipy_agrees_at_200_nats(norm):
     data = points()
-    start = tuple({"weight": layer["weight"][None]} for layer in network.initialize(SMALL, 1, "uniform", "float64"))
+    start = tuple({"weight": layer["weight"][None]} for layer in initialize(SMALL, 1, "uniform", "float64"))
     state, _ = run(flow_program(SMALL, norm, loss="exponential"), data, flow_settings(-200), weights=start)
     initial = np.append(flattened(start), 0.0)
     hidden, output = initial[:16].reshape(2, 8), initial[16:24]
@@ -116,15 +120,15 @@ def test_scipy_agrees_at_200_nats(norm):
         rtol=1e-10,
         atol=1e-12,
     )
-    ours = flattened(tuple({"weight": np.asarray(layer["w"])} for layer in state.iterate.parameters))
+    ours = flattened(tuple({"weight": np.asarray(layer["w"])} for layer in state.optimizer.parameters))
     np.testing.assert_allclose(ours, solved.y[:24, -1], rtol=2e-6, atol=1e-6)
-    assert float(state.iterate.log_time[0]) - 200 == pytest.approx(np.log(solved.y[24, -1]), abs=2e-6)
+    assert float(state.optimizer.log_time[0]) - 200 == pytest.approx(np.log(solved.y[24, -1]), abs=2e-6)
 
 
 @pytest.mark.parametrize("norm", ["swn", "ewn"])
 def test_the_parameters_follow_the_path_of_the_weights(norm):
     """C1, with another solver besides; and `||v_u||` is conserved."""
-    data, start = points(), network.initialize(SMALL, 1, "uniform", "float64")
+    data, start = points(), initialize(SMALL, 1, "uniform", "float64")
     start = tuple({"weight": layer["weight"][None]} for layer in start)
     found = []
     for variables, solver in (("weights", "rosenbrock"), ("parameters", "rosenbrock"), ("weights", "tsit5")):
@@ -132,9 +136,9 @@ def test_the_parameters_follow_the_path_of_the_weights(norm):
         state, _ = run(what, data, flow_settings(-100), weights=start)
         assert outcomes(state) == ["target_reached"]
         if variables == "parameters":
-            lengths = [weightnorm.neuron_norms(layer["v"][0]) for layer in state.iterate.parameters]
+            lengths = [neuron_norms(layer["v"][0]) for layer in state.optimizer.parameters]
             np.testing.assert_allclose(np.concatenate(lengths), 1, rtol=1e-6)
-        found.append(flattened(train.make_train(what).weights(state)))
+        found.append(flattened(loop.make_train(what).weights(state)))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found[2], found[0], rtol=1e-6, atol=1e-6)
 
@@ -144,26 +148,26 @@ def test_a_tenth_of_the_tolerance_changes_as_much_as_stated():
     data, what = points(), flow_program(SMALL, "ewn")
     coarse, _ = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0)), seeds=(0, 1))
     fine, records = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0), tolerance=1e-9), seeds=(0, 1))
-    assert (np.asarray(fine.iterate.step) > np.asarray(coarse.iterate.step)).all()
-    for lane in range(2):
-        for a, b in zip(coarse.iterate.parameters, fine.iterate.parameters, strict=True):
-            scale = np.linalg.norm(b["w"][lane], axis=0)
-            assert np.max(np.abs(a["w"][lane] - b["w"][lane]) / scale) < 1e-6
-        assert float(coarse.iterate.log_time[lane]) == pytest.approx(float(fine.iterate.log_time[lane]), abs=1e-6)
+    assert (np.asarray(fine.optimizer.step) > np.asarray(coarse.optimizer.step)).all()
+    for seed in range(2):
+        for a, b in zip(coarse.optimizer.parameters, fine.optimizer.parameters, strict=True):
+            scale = np.linalg.norm(b["w"][seed], axis=0)
+            assert np.max(np.abs(a["w"][seed] - b["w"][seed]) / scale) < 1e-6
+        assert float(coarse.optimizer.log_time[seed]) == pytest.approx(float(fine.optimizer.log_time[seed]), abs=1e-6)
         for level in (-10.0, -100.0, -1000.0):  # a step ends where a snapshot is asked for
-            assert np.abs(column(records, "log_loss", lane) - level).min() < 1e-6
+            assert np.abs(column(records, "log_loss", seed) - level).min() < 1e-6
     alone, _ = run(what, data, flow_settings(-1000, snapshots=(-10.0, -100.0)), seeds=(1,))
-    np.testing.assert_allclose(alone.iterate.parameters[0]["w"][0], coarse.iterate.parameters[0]["w"][1], rtol=1e-6)
+    np.testing.assert_allclose(alone.optimizer.parameters[0]["w"][0], coarse.optimizer.parameters[0]["w"][1], rtol=1e-6)
 
 
 def test_neurons_slide_along_a_kink():
     """XOR: hidden neurons come to rest on the kinks of the other two points, and the flow goes on."""
     x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    data = train.Data(x, np.array([-1, -1, 1, 1]), x[:0], np.zeros(0, int))
+    data = points_of(x, np.array([-1, -1, 1, 1]), x[:0], np.zeros(0, int))
     fixed = (1.0,) * 10 + (-1.0,) * 10
-    architecture = network.mlp(2, (20,), 1, "relu_sliding", fixed_output=fixed)
+    architecture = dataclasses.replace(mlp(2, (20,), 1, "relu", fixed_output=fixed), activation=SlidingRelu())
     state, records = run(flow_program(architecture, "none"), data, flow_settings(-1000))
-    assert outcomes(state) == ["target_reached"] and int(state.iterate.step[0]) < 2000
+    assert outcomes(state) == ["target_reached"] and int(state.optimizer.step[0]) < 2000
     directions = records[-2]["neurons"][0]["direction"][-1, 0]
     resting = np.abs(x @ directions) < 1e-6
     assert resting.any(axis=0).sum() >= 4
@@ -171,9 +175,9 @@ def test_neurons_slide_along_a_kink():
 
 def test_data_that_cannot_be_separated_end_as_step_underflow():
     x = np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.2]])
-    data = train.Data(x, np.array([1, -1, 1]), x[:0], np.zeros(0, int))
+    data = points_of(x, np.array([1, -1, 1]), x[:0], np.zeros(0, int))
     state, records = run(flow_program(LINEAR, "none"), data, flow_settings(-10))
-    assert outcomes(state) == ["step_underflow"] and int(state.iterate.attempts[0]) < 3000
+    assert outcomes(state) == ["step_underflow"] and int(state.optimizer.attempts[0]) < 3000
     assert column(records, "log_loss")[-1] > 0
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.test_train import column, program, run, settings
-from wnexp import network, train
+from tests.helpers import column, make_program, make_settings, mlp, points_of, run
+from wnexp.nn.initializers import initialize
 
 X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
 Y = np.array([-1, -1, 1, 1])
@@ -46,10 +46,10 @@ def descend(weight, frac, cap, target):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_xor_under_ewn_to_1e_12_nats_at_every_step(seed):
-    architecture = network.mlp(2, (20,), 1, "relu", fixed_output=tuple(OUTPUT.tolist()))
-    weight = network.initialize(architecture, seed, "uniform", "float64")[0]["weight"]
+    architecture = mlp(2, (20,), 1, "relu", fixed_output=tuple(OUTPUT.tolist()))
+    weight = initialize(architecture, seed, "uniform", "float64")[0]["weight"]
     want = descend(weight, 5.0, 0.1, -50.0)
-    configuration = settings(target=-50.0, max_steps=100_000, ratio=1.0, frac=5.0, cap=0.1)
-    _, records = run(program(architecture, "ewn"), train.Data(X, Y, X, Y), configuration, seeds=(seed,))
+    configuration = make_settings(target=-50.0, max_steps=100_000, ratio=1.0, frac=5.0, cap=0.1)
+    _, records = run(make_program(architecture, "ewn"), points_of(X, Y, X, Y), configuration, seeds=(seed,))
     assert len(want) > 2000
     np.testing.assert_allclose(column(records, "log_loss"), want, atol=1e-12)

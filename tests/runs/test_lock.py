@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from wnexp import lock
+from wnexp.runs import lock
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from wnexp import lock
+from wnexp.runs import lock
 with lock.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -1,91 +1,83 @@
-"""The run directory: finding runs, weights files, what differs."""
+"""The one reader of run directories: which runs are meant, and what each holds."""
+
+import os
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from wnexp import images, memory, records
-from wnexp.config import Config, DataConfig, UserError
+from wnexp.errors import UserError
+from wnexp.runs import lock, snapshots, status
+from wnexp.runs.files import write_table
+from wnexp.runs.reader import STOPPED, Run, find_runs, load, runs_at
+from wnexp.runs.status import Status
 
 
-def test_weights_round_trip_with_the_contracts_keys(tmp_path):
-    weights = ({"weight": np.ones((2, 3)), "bias": np.zeros(3)}, {"weight": np.ones((3, 1), np.float32)})
-    records.save_weights(tmp_path / "w.safetensors", weights)
-    loaded = records.load_weights(tmp_path / "w.safetensors")
-    assert sorted(loaded) == ["layers.0.bias", "layers.0.weight", "layers.1.weight"]
-    assert loaded["layers.1.weight"].dtype == np.float32
-    (tmp_path / "w.safetensors").write_bytes(b"no weights")
-    with pytest.raises(UserError, match="not a readable weights file"):
-        records.load_weights(tmp_path / "w.safetensors")
-    with pytest.raises(UserError, match="not a readable weights file"):
-        records.load_weights(tmp_path / "none.safetensors")
+def made(folder, age=0, **changes):
+    """A run directory whose run.json was written so many seconds ago."""
+    folder.mkdir(parents=True)
+    content = {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []} | changes
+    status.write(folder, Status(**content))
+    now = (folder / status.NAME).stat().st_mtime
+    os.utime(folder / status.NAME, (now - age, now - age))
+    return folder
 
 
-def test_differing_keys_are_named():
-    assert records.differing_keys({"a": 1, "b": [1.0]}, {"a": 2, "b": [1.0]}) == ["a (1 -> 2)"]
+def test_runs_are_found_by_their_run_json(tmp_path):
+    runs = [made(tmp_path / name) for name in ("x/run", "x/also", "y")]
+    assert find_runs(tmp_path) == sorted(runs) and find_runs(runs[0]) == [runs[0]]
+    assert find_runs(tmp_path / "none") == []
+    (runs[2] / "snapshots").mkdir()
+    assert find_runs(runs[2] / "snapshots") == []
 
 
-def test_a_file_is_the_same_in_another_place_and_another_with_other_contents(tmp_path, monkeypatch):
+def test_which_runs_are_meant(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "d.npz").write_bytes(b"data")
-    first = records.identity(Config(data=DataConfig(name="file", path="d.npz")))
-    assert first["data.path"] == str(tmp_path / "d.npz")
-    (tmp_path / "moved").mkdir()
-    monkeypatch.chdir(tmp_path / "moved")
-    again = records.identity(Config(data=DataConfig(name="file", path="../d.npz")))
-    assert again == first
-    (tmp_path / "d.npz").rename(tmp_path / "moved/e.npz")
-    moved = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
-    assert moved != first and records.differing_keys(first, moved) == []
-    (tmp_path / "moved/e.npz").write_bytes(b"other")
-    changed = records.identity(Config(data=DataConfig(name="file", path="e.npz")))
-    assert [key.split(" (")[0] for key in records.differing_keys(first, changed)] == ["data.path", "data.path"]
+    a, b, other = (made(tmp_path / "outputs" / name) for name in ("lin_sep/a", "lin_sep/b=[1]", "xor/c"))
+    assert runs_at([tmp_path / "outputs/xor"]) == [other]
+    assert [run.directory for run in load([(tmp_path / "outputs/lin_sep").relative_to(tmp_path)])] == [a, b]
+    assert runs_at([tmp_path.joinpath("lin_sep").relative_to(tmp_path)]) == [a, b], "an experiment by its name"
+    assert runs_at([type(a)("outputs/*/c"), type(a)("lin_sep/b*"), other]) == [other, b], "globs, each run once"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty holds no run"):
+        runs_at([type(a)("empty")])
+    with pytest.raises(UserError, match="nowhere: no such run directory, folder of runs, or experiment"):
+        runs_at([type(a)("nowhere")])
 
 
-def test_the_files_in_a_folder_of_data_belong_to_the_run(tmp_path):
-    config = Config(data=DataConfig(name="mnist", dir=str(tmp_path)))
-    assert "data.dir (sha256)" not in records.identity(config)
-    for name in images.SOURCES["mnist"].files:
-        (tmp_path / name.removesuffix(".gz")).write_bytes(name.encode())
-    (tmp_path / "notes.txt").write_text("not of the data set")
-    first = records.identity(config)
-    (tmp_path / "notes.txt").unlink()
-    assert records.identity(config) == first
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(b"changed")
-    (differing,) = records.differing_keys(first, records.identity(config))
-    assert differing.startswith("data.dir (sha256) (")
+def test_without_a_path_it_is_the_newest_run_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no runs under outputs/"):
+        runs_at([])
+    made(tmp_path / "elsewhere")
+    made(tmp_path / "outputs/lin_sep/z", age=60)
+    newest = made(tmp_path / "outputs/lin_sep/b", age=30)
+    made(tmp_path / "outputs/a/a", age=90)
+    assert runs_at([]) == [newest]
 
 
-def test_runs_and_broken_status(tmp_path):
-    run = tmp_path / "x" / "run"
-    run.mkdir(parents=True)
-    records.write_status(run, {"status": "finished", "config": {"seed": 5, "norm.name": "swn"}, "seeds": []})
-    assert records.find_runs(tmp_path) == [tmp_path / "x" / "run"]
-    assert records.read_status(tmp_path) is None
-    for damage in ("{", "[]", "{}", '{"status": "finished", "config": {}, "seeds": []}', "\udc80"):
-        (run / "run.json").write_text(damage, errors="surrogateescape")
-        with pytest.raises(UserError, match="overwrite=true"):
-            records.read_status(run)
+def test_a_run_and_its_parts(tmp_path):
+    run = Run(made(tmp_path / "run", seeds=[{"seed": 5, "outcome": "max_steps", "log_loss": -1.0}]))
+    assert run.seeds == [5] and run.state == "finished" and run.settings == {"seed": 5, "norm.name": "swn"}
+    assert run.tables == [] and run.table("steps") is None and run.frame("steps").empty
+    write_table(run.directory / "steps.parquet", pa.table({"step": [0, 1]}))
+    write_table(run.directory / ".gradients.parquet", pa.table({"step": [0, 1]}))
+    assert run.tables == ["steps"] and run.frame("steps")["step"].tolist() == [0, 1]
+    snapshots.write(run.directory, 5, snapshots.at(-10.0), {"w": np.ones(2)})
+    weights = run.weights(5, "log_loss=-10")
+    assert run.levels == [-10.0] and weights is not None and weights["w"].tolist() == [1, 1]
+    assert run.weights(6, "log_loss=-10") is None
+    (run.directory / "steps.parquet").write_bytes(b"no table")
+    with pytest.raises(UserError, match=r"steps.parquet: not a readable parquet file") as error:
+        run.table("steps")
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="no run there"):
+        _ = Run(tmp_path).status
 
 
-def test_a_table_of_more_rows_than_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    """Twenty million equal numbers are a few kilobytes on the disk."""
-    records.write_table(tmp_path / "steps.parquet", pa.table({"step": np.zeros(20_000_000)}))
-    assert (tmp_path / "steps.parquet").stat().st_size < 200_000
-    assert records.read_table(tmp_path / "steps.parquet").num_rows == 20_000_000
-    monkeypatch.setattr(memory, "available", lambda: 10**8)
-    with pytest.raises(UserError, match="GiB of memory"):
-        records.read_table(tmp_path / "steps.parquet")
-
-
-def test_a_changed_digit_in_the_status_is_noticed_and_the_version_before_used(tmp_path):
-    status = {"status": "running", "config": {"seed": 5, "norm.name": "swn"}, "seeds": [], "loop_seconds": 1.25}
-    for seconds in (1.25, 2.5):
-        records.write_status(tmp_path, status | {"loop_seconds": seconds}, keep_previous=True)
-    path = tmp_path / "run.json"
-    assert (records.read_status(tmp_path) or {})["loop_seconds"] == 2.5
-    path.write_text(path.read_text().replace("2.5", "3.5"))
-    assert records.read_status(tmp_path) == status
-    records.previous(path).unlink()
-    with pytest.raises(UserError, match="its checksum differs"):
-        records.read_status(tmp_path)
+def test_a_run_whose_process_has_died_is_stopped(tmp_path):
+    run = Run(made(tmp_path / "run", status="running"))
+    assert run.state == STOPPED == "stopped"
+    with lock.hold(run.directory):
+        assert run.state == "running"
+    assert run.state == STOPPED

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.fuzz import mutants
-from wnexp.sealed import pack, unpack
+from tests.helpers import mutants
+from wnexp.runs.sealed import pack, unpack
 
 
 def test_round_trip_and_other_tools(tmp_path):

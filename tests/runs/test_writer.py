@@ -3,40 +3,51 @@
 import errno
 import json
 import os
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from wnexp.config import UserError
-from wnexp.recording import Records
-from wnexp.tables import TABLES
+from tests.invariants import columns_of, recorded_tables
+from wnexp.errors import UserError
+from wnexp.runs import status
+from wnexp.runs.status import Status
+from wnexp.runs.writer import Records, remove_scratch
 
 SEEDS = np.array([5, 6])
 
 
-def rows(slots=3):
+class Rows(NamedTuple):
+    """What a chunk recorded."""
+
+    valid: np.ndarray
+    step: np.ndarray
+    blocks: list[Any]
+
+
+def rows(slots=3, first=0):
     """Rows of a chunk of two seeds, one layer of two neurons, three samples; the second seed misses a slot."""
     valid = np.ones((slots, 2), bool)
     valid[1, 1] = False
     real = np.arange(slots * 2.0).reshape(slots, 2)
     neurons = {name: np.ones((slots, 2, 2)) for name in ("weight_norm", "norm_ratio", "alignment")}
     neurons["direction"] = np.arange(slots * 2 * 3 * 2.0).reshape(slots, 2, 3, 2)
-    return {
-        "valid": valid,
-        "step": np.arange(slots * 2).reshape(slots, 2) * 10,
-        "steps": {"log_loss": real, "log_time": np.where(real == 0, -np.inf, real), "attempts": real.astype(int)},
-        "neurons": {0: neurons},
-        "samples": {"margin": np.ones((slots, 2, 3)), "loss_share": np.full((slots, 2, 3), np.nan)},
-        "gradient": np.ones((slots, 2, 4)) / 2,
-    }
+    numbers = {"log_loss": real, "log_time": np.where(real == 0, -np.inf, real), "attempts": real.astype(int)}
+    blocks = [
+        ("steps", valid, numbers),
+        ("neurons", valid, {0: neurons}),
+        ("samples", valid, {"margin": np.ones((slots, 2, 3)), "loss_share": np.full((slots, 2, 3), np.nan)}),
+        (".gradients", valid, {"gradient": np.ones((slots, 2, 4)) / 2}),
+    ]
+    return Rows(valid, np.arange(slots * 2).reshape(slots, 2) * 10 + first, blocks)
 
 
 def opened(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    status = {"status": "running", "config": {"seed": 5}, "versions": {}, "seeds": [{"seed": 5}]}
-    return Records(folder, status)
+    now = Status(status=status.RUNNING, config={"seed": 5, "norm.name": "ewn"}, seeds=[])
+    return Records(folder, now, recorded_tables())
 
 
 def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
@@ -44,16 +55,16 @@ def test_tables_have_the_contracts_columns_and_nulls(tmp_path):
     record.append(rows(), SEEDS)
     record.save()
     steps = pd.read_parquet(tmp_path / "steps.parquet")
-    assert steps.columns.tolist() == list(TABLES["steps"])
+    assert steps.columns.tolist() == columns_of("steps")
     assert steps["seed"].tolist() == [5, 6, 5, 5, 6] and steps["step"].tolist() == [0, 10, 20, 40, 50]
     table = pq.read_table(tmp_path / "steps.parquet")
     assert table["log_time"].null_count == 1, "minus infinity is no value"
     assert table["limit_cosine"].null_count == 5 and table["log_loss"].null_count == 0
     neurons = pd.read_parquet(tmp_path / "neurons.parquet")
-    assert neurons.columns.tolist() == list(TABLES["neurons"]) and len(neurons) == 10
+    assert neurons.columns.tolist() == columns_of("neurons") and len(neurons) == 10
     np.testing.assert_array_equal(neurons["direction"][1], [1, 3, 5])
     samples = pq.read_table(tmp_path / "samples.parquet")
-    assert samples.column_names == list(TABLES["samples"]) and samples["loss_share"].null_count == 15
+    assert samples.column_names == columns_of("samples") and samples["loss_share"].null_count == 15
     metadata = table.schema.metadata
     assert b"wnexp.config" in metadata and b"wnexp.versions" in metadata
     assert table.schema.field("log_loss").metadata[b"unit"].startswith(b"nats")
@@ -77,9 +88,7 @@ def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
     record = opened(tmp_path)
     record.append(rows(), SEEDS)
     record.save([np.arange(3), np.array(True), np.array([1.5])])
-    later = rows()
-    later["step"] = later["step"] + 100
-    record.append(later, SEEDS)
+    record.append(rows(first=100), SEEDS)
     record.save()  # tables run ahead of the checkpoint, as after a kill
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
     again = opened(tmp_path)
@@ -93,9 +102,7 @@ def two_checkpoints(folder):
     """A run with two checkpoints, and rows in the tables beyond them."""
     record = opened(folder)
     for start in range(3):
-        chunk = rows()
-        chunk["step"] = chunk["step"] + 100 * start
-        record.append(chunk, SEEDS)
+        record.append(rows(first=100 * start), SEEDS)
         record.save([np.arange(4) + start] if start < 2 else None)
     return folder
 
@@ -115,7 +122,7 @@ def damaged(path, how):
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet", "neurons.parquet", ".gradients.parquet"])
-def test_damage_falls_back_to_the_state_before(tmp_path, capsys, name, how):
+def test_damage_falls_back_to_the_state_before(tmp_path, name, how):
     two_checkpoints(tmp_path)
     damaged(tmp_path / name, how)
     again = opened(tmp_path)
@@ -125,7 +132,8 @@ def test_damage_falls_back_to_the_state_before(tmp_path, capsys, name, how):
     assert again.table("steps").num_rows == 5 * (last + 1) and again.table(".gradients").num_rows == 5 * (last + 1)
     assert again.table("neurons").num_rows == 10 * (last + 1)
     assert max(again.table("steps")["step"].to_pylist()) == 50 + 100 * last
-    assert ("left aside" in capsys.readouterr().out) == (name.startswith("checkpoint") and how != "gone")
+    said = name.startswith("checkpoint") and how != "gone"
+    assert [note.startswith("damaged and left aside: checkpoint") for note in again.notes] == [True] * said
 
 
 @pytest.mark.parametrize("name", ["checkpoint.safetensors", "steps.parquet"])
@@ -188,3 +196,19 @@ def test_a_disk_without_room_for_the_status_gives_up_its_scratch(tmp_path, monke
     assert not record.fail("the disk is full"), "there is no checkpoint"
     assert json.loads((tmp_path / "run.json").read_text())["error"] == "the disk is full"
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 5
+
+
+def test_what_an_earlier_run_left_is_cleared_and_nothing_of_others(tmp_path):
+    record = two_checkpoints(tmp_path)
+    for name in ("snapshots/seed=0/final.safetensors", "figures/loss.png", "notes.txt", ".steps.parquet.tmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    opened(record).clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_scratch_is_removed_and_records_are_kept(tmp_path):
+    remove_scratch(two_checkpoints(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "neurons.parquet", "run.json", "samples.parquet", "steps.parquet",
+    ]  # fmt: skip

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.test_train import LINEAR, column, lin_sep, outcomes, program, run, settings
-from wnexp import train
+from tests.helpers import LINEAR, column, lin_sep, make_program, make_settings, outcomes, points_of, run
 
 
 def logistic(w, x, y):
@@ -33,25 +32,25 @@ def test_loss_based_step_replays_the_rule(frac):
         else:
             lr, rejected = lr / factor, rejected + 1
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
-    configuration = settings(target=-1e9, max_steps=last, step_size=step_size, cap=cap, frac=frac, ratio=1.0)
-    state, records = run(program(LINEAR), data, configuration, weights=weights)
+    configuration = make_settings(target=-1e9, max_steps=last, step_size=step_size, cap=cap, frac=frac, ratio=1.0)
+    state, records = run(make_program(LINEAR), data, configuration, weights=weights)
     np.testing.assert_allclose(column(records, "log_loss"), log, rtol=1e-9)
-    assert int(state.iterate.attempts[0]) == last + rejected
-    np.testing.assert_allclose(float(state.iterate.step_size[0]), lr, rtol=1e-12)
+    assert int(state.optimizer.attempts[0]) == last + rejected
+    np.testing.assert_allclose(float(state.optimizer.step_size[0]), lr, rtol=1e-12)
 
 
 def test_a_rejection_is_undone_without_a_trace():
     """A first step far too long is refused until it is short enough; the weights are those of the accepted one."""
     x, y = np.array([[1.0, 0.0], [1.0, 0.1]]), np.array([1, -1])  # a long step helps one point and ruins the other
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
-    configuration = settings(target=-1e9, max_steps=1, step_size=1e6, cap=1e9, frac=1.0)
-    data = train.Data(x, y, x[:0], y[:0])
-    state, _ = run(program(LINEAR), data, configuration, weights=weights)
-    attempts = int(state.iterate.attempts[0])
+    configuration = make_settings(target=-1e9, max_steps=1, step_size=1e6, cap=1e9, frac=1.0)
+    data = points_of(x, y, x[:0], y[:0])
+    state, _ = run(make_program(LINEAR), data, configuration, weights=weights)
+    attempts = int(state.optimizer.attempts[0])
     assert attempts > 5
     _, gradient = logistic(np.array([0.3, -0.2]), x, y)
     want = np.array([0.3, -0.2]) - 1e6 / 1.1 ** (attempts - 1) * gradient
-    np.testing.assert_allclose(np.asarray(state.iterate.parameters[0]["w"])[0, :, 0], want, rtol=1e-9)
+    np.testing.assert_allclose(np.asarray(state.optimizer.parameters[0]["w"])[0, :, 0], want, rtol=1e-9)
     value = logistic(np.array([0.3, -0.2]), x, y)[0]
     longer = np.array([0.3, -0.2]) - 1e6 / 1.1 ** (attempts - 2) * gradient
     assert logistic(want, x, y)[0] <= value < logistic(longer, x, y)[0]
@@ -62,14 +61,14 @@ def test_an_epoch_uses_every_sample_once(batch):
     """Linear loss surface: with a tiny step an epoch moves by eta times the sum of all gradients at the start."""
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((11, 2)), rng.choice([-1, 1], 11)
-    data = train.Data(x, y, x[:0], y[:0])
+    data = points_of(x, y, x[:0], y[:0])
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
     eta = 1e-9
-    configuration = settings(target=-1e9, max_steps=1, step_size=eta, cap=eta, frac=0.0)
-    what = program(LINEAR, optimizer="sgd", batch_size=batch)
+    configuration = make_settings(target=-1e9, max_steps=1, step_size=eta, cap=eta, frac=0.0)
+    what = make_program(LINEAR, optimizer="sgd", batch_size=batch)
     state, records = run(what, data, configuration, weights=weights)
     _, gradient = logistic(np.array([0.3, -0.2]), x, y)
-    moved = np.asarray(state.iterate.parameters[0]["w"])[0, :, 0] - np.array([0.3, -0.2])
+    moved = np.asarray(state.optimizer.parameters[0]["w"])[0, :, 0] - np.array([0.3, -0.2])
     np.testing.assert_allclose(moved, -eta * gradient, rtol=1e-5)
     steps = -(-11 // min(batch, 11))
     assert column(records, "log_time")[-1] == pytest.approx(np.log(eta * steps))
@@ -79,10 +78,10 @@ def test_epochs_are_shuffled_anew_and_depend_on_the_seed():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((12, 2))
     y = np.where(x[:, 0] > 0, 1, -1)
-    data = train.Data(x, y, x[:0], y[:0])
-    what = program(LINEAR, optimizer="sgd", batch_size=5, reduction="mean")
+    data = points_of(x, y, x[:0], y[:0])
+    what = make_program(LINEAR, optimizer="sgd", batch_size=5, reduction="mean")
     weights = ({"weight": np.array([[[0.3], [-0.2]]] * 2)},)
-    configuration = settings(target=-3.0, max_steps=2000, step_size=0.1, cap=np.inf, frac=0.0)
+    configuration = make_settings(target=-3.0, max_steps=2000, step_size=0.1, cap=np.inf, frac=0.0)
     state, records = run(what, data, configuration, seeds=(0, 1), weights=weights)
     assert outcomes(state) == ["target_reached"] * 2
     first, second = column(records, "log_loss", 0), column(records, "log_loss", 1)
@@ -94,8 +93,8 @@ def test_epochs_are_shuffled_anew_and_depend_on_the_seed():
 def test_sgd_takes_the_loss_after_the_last_epoch_as_reference():
     data = lin_sep()
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
-    configuration = settings(target=-1e9, max_steps=3, step_size=0.01, cap=0.01, frac=0.0, ratio=1.0)
-    what = program(LINEAR, optimizer="sgd", batch_size=4)
+    configuration = make_settings(target=-1e9, max_steps=3, step_size=0.01, cap=0.01, frac=0.0, ratio=1.0)
+    what = make_program(LINEAR, optimizer="sgd", batch_size=4)
     _, records = run(what, data, configuration, weights=weights)
     w, values, reference = np.array([0.3, -0.2]), [], 1.0
     for _ in range(3):
@@ -113,7 +112,7 @@ def test_epochs_replay_the_rule(optimizer):
     `lr` goes up by one factor and down by another.
     """
     x, y = np.array([[1.0, 0.3], [0.8, -0.5], [-0.9, 0.4], [0.5, 1.0], [-1.0, -0.2]]), np.array([1, 1, -1, -1, -1])
-    data = train.Data(x, y, x[:0], y[:0])
+    data = points_of(x, y, x[:0], y[:0])
     w, lr, reference, value = np.array([0.3, -0.2]), 0.5, 1.0, logistic(np.array([0.3, -0.2]), x, y)[0] / 5
     log, sizes, clipped, attempts = [np.log(value)], [lr], 0, 0
     while len(log) <= 15:
@@ -132,10 +131,12 @@ def test_epochs_replay_the_rule(optimizer):
         else:
             lr /= 2
     assert attempts > 15 and (clipped > 5) == (optimizer == "sgd_clipped")
-    configuration = settings(target=-1e9, max_steps=15, step_size=0.5, cap=np.inf, frac=0.0, factor=1.3, shrink=2.0)
-    what = program(LINEAR, optimizer=optimizer, batch_size=1, reduction="mean")
+    configuration = make_settings(
+        target=-1e9, max_steps=15, step_size=0.5, cap=np.inf, frac=0.0, factor=1.3, shrink=2.0
+    )
+    what = make_program(LINEAR, optimizer=optimizer, batch_size=1, reduction="mean")
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
     state, records = run(what, data, configuration._replace(record_ratio=np.float64(1.0)), weights=weights)
     np.testing.assert_allclose(column(records, "log_loss"), log, rtol=1e-9)
     np.testing.assert_allclose(column(records, "step_size"), sizes, rtol=1e-9)
-    assert int(state.iterate.attempts[0]) == attempts
+    assert int(state.optimizer.attempts[0]) == attempts

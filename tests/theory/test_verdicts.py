@@ -1,0 +1,105 @@
+"""From runs to verdicts: rows, table, figures, exit code, what is left out."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.helpers import LIN_SEP
+from wnexp.theory import battery, claims, fits, relations
+
+
+def test_verify_judges_runs_writes_a_table_and_figures(inside, lin_sep_runs, tmp_path):
+    """Discrete descent, too shallow to tell; the exit code is 0 as nothing fails."""
+    folder = shutil.copytree(lin_sep_runs, tmp_path / "outputs" / "lin_sep")
+    code, out, err = inside("verify", "lin_sep")
+    assert code == 0 and not err and "not reached, needs about 1e+03 nats" in out
+    table = pd.read_parquet(folder / "verify.parquet")
+    assert set(table["claim"]) == {"C2", "C3", "C5", "C6", "C7", "C9"}
+    assert set(zip(table["norm"], table["normalizes"], table["slope"], strict=True)) == {
+        ("none", False, 1.0),
+        ("ewn", True, -1.0),
+    }
+    names = {*table["claim"], *({"exponents"} if ((table["claim"] == "C6") & (table["verdict"] == "holds")).any() else ())}
+    files = {f"outputs/lin_sep/figures/{name}.{suffix}" for name in names for suffix in ("png", "pdf")}
+    assert {line for line in out.splitlines() if line.startswith("outputs/")} == files
+    assert (folder / "figures" / "C6.png").stat().st_size > 5000
+    assert "no run is of the kind that C1, C4, C8, C10, C11, C12, SVM, margin are about" in out
+
+
+def test_a_failing_claim_is_the_exit_code(inside, lin_sep_runs, tmp_path, monkeypatch):
+    class Failing(relations.Alignment):
+        def measure(self, run, runs, tolerance):
+            return fits.Measurement(0, 1, 0, fits.FAILS)
+
+    monkeypatch.setitem(claims.CLAIMS, "C2", Failing())
+    code, out, _ = inside("verify", shutil.copytree(lin_sep_runs / "none", tmp_path / "copy"))
+    assert code == 1 and "fails" in out
+
+
+def test_a_seed_that_does_not_separate_its_data_is_left_out(inside, lin_sep_runs, tmp_path):
+    run = shutil.copytree(lin_sep_runs / "none", tmp_path / "copy")
+    steps = pq.read_table(run / "steps.parquet")
+    margins = np.where(steps["seed"].to_numpy() == 1, -1.0, steps["margin"].to_numpy())
+    place = steps.schema.get_field_index("margin")
+    pq.write_table(steps.set_column(place, "margin", [margins]), run / "steps.parquet", write_page_checksum=True)
+    last = steps.to_pandas().query("seed == 1")["log_loss"].iloc[-1]
+    code, out, _ = inside("verify", run)
+    assert code == 0 and f"seed 1 does not separate its data: target_reached at log loss {last:.4g}; left out" in out
+    assert "seed 0 does not" not in out
+    assert set(pd.read_parquet(run / "verify.parquet")["seeds"]) == {1}
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_separated_are_named(inside, tmp_path):
+    x = np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.2]])
+    np.savez(tmp_path / "mixed.npz", train_x=x, train_y=np.array([1, -1, 1]))
+    words = ("data=file", "data.path=mixed.npz", "optimizer=flow", "model.widths=[]", "stop.log_loss=-5")
+    assert inside("train", *words)[0] == 0
+    code, out, _ = inside("verify", "file")
+    assert code == 0 and "seed 0 does not separate its data: step_underflow at log loss" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["nowhere"], 1, "nowhere: no such run directory"),
+        (["--deeper"], 2, "unrecognized arguments: --deeper"),
+        (["x", "--deep"], 2, "--deep is of the battery and takes no PATH"),
+    ],
+)
+def test_bad_words(inside, words, code, part):
+    got, _, err = inside("verify", *words)
+    assert got == code and part in err
+
+
+def test_verify_without_a_path_trains_and_judges_the_battery(inside, monkeypatch, tmp_path):
+    words = ("norm=ewn", *LIN_SEP, "stop.log_loss=-10")
+    monkeypatch.setattr(battery, "jobs", lambda deep: {"one": words, "other": (*words, "seed=4")})
+    monkeypatch.setattr(battery.os, "cpu_count", lambda: 1)
+    code, out, err = inside("verify")
+    assert code == 0 and not err
+    folder = tmp_path / "outputs" / "verify"
+    table = pd.read_parquet(folder / "verify.parquet")
+    assert set(table["run"]) == {str(folder / "one"), str(folder / "other")}
+    assert set(table["claim"]) == {"C2", "C3", "C6", "C7"} and "outputs/verify/figures/C2.png" in out.split()
+    status = folder / "other" / "run.json"
+    before = status.read_bytes(), status.stat().st_mtime_ns
+    assert battery.train("other", (*words, "seed=4"), folder) == "other"
+    assert (status.read_bytes(), status.stat().st_mtime_ns) == before, "a finished run is not run again"
+
+
+def test_the_deep_battery_has_a_folder_of_its_own(inside, lin_sep_runs, monkeypatch, tmp_path):
+    asked = []
+
+    def run(folder, deep):
+        asked.append((str(folder), deep))
+        shutil.copytree(lin_sep_runs, folder)
+        yield 1, 1, "none"
+
+    monkeypatch.setattr(battery, "run", run)
+    assert inside("verify", "--deep")[0] == 0
+    assert asked == [("outputs/verify-deep", True)]
+    assert (tmp_path / "outputs" / "verify-deep" / "verify.parquet").exists()

@@ -1,0 +1,96 @@
+"""One seed: when it makes a record, how it ends, its outputs in blocks."""
+
+import jax
+import numpy as np
+import pytest
+
+from tests.helpers import (
+    LINEAR,
+    SMALL,
+    activation,
+    column,
+    lin_sep,
+    make_program,
+    make_settings,
+    named,
+    outcomes,
+    points,
+    run,
+    started,
+)
+from wnexp.nn import network
+from wnexp.nn.initializers import initialize
+from wnexp.training.seed import RUNNING
+
+
+def test_record_grids():
+    _, records = run(make_program(), lin_sep(), make_settings(max_steps=50, every=7, ratio=1.0, target=-1e9))
+    assert column(records, "step").tolist() == [0, 7, 14, 21, 28, 35, 42, 49, 50]
+    _, records = run(make_program(), lin_sep(), make_settings(max_steps=300, ratio=1.1, target=-1e9))
+    steps = column(records, "step")
+    assert steps[:10].tolist() == list(range(10)) and steps[-1] == 300
+    assert (steps[1:] <= np.maximum(steps[:-1] + 1, np.ceil(steps[:-1] * 1.1))).all()
+
+
+def test_decay_rate_is_the_slope_between_records():
+    _, records = run(make_program(), lin_sep(), make_settings())
+    log_loss, log_time, rate = (column(records, name) for name in ("log_loss", "log_time", "decay_rate"))
+    np.testing.assert_allclose(rate[2:], -np.diff(log_loss)[1:] / np.diff(log_time)[1:], rtol=1e-12)
+    assert np.isnan(rate[:2]).all(), "no time has passed before the first step"
+
+
+def test_max_steps_and_non_finite_outcomes():
+    state, records = run(make_program(), lin_sep(), make_settings(max_steps=17))
+    assert outcomes(state) == ["max_steps"] and column(records, "step")[-1] == 17
+    data = lin_sep()
+    wild = make_settings(max_steps=100, step_size=1e200, cap=1e200, frac=1.0, factor=1.0)
+    state, _ = run(make_program(optimizer="gd_constant"), data, wild)
+    assert outcomes(state) == ["non_finite"]
+
+
+def test_stalls_end_as_step_underflow():
+    """A dead ReLU net has no gradient; opposite labels on one point have a minimum above the target."""
+    data = lin_sep()
+    dead = initialize(SMALL, 0, "uniform", "float64")
+    dead[0]["weight"][:] = 0.0
+    weights = jax.tree.map(lambda a: a[None], dead)
+    state, records = run(make_program(), data, make_settings(), weights=weights)
+    assert outcomes(state) == ["step_underflow"] and column(records, "step").tolist()[0] == 0
+    x = np.array([[1.0, 0.5], [1.0, 0.5]])
+    opposed = points(x, np.array([-1, 1]))
+    state, _ = run(make_program(LINEAR), opposed, make_settings(frac=1.0, step_size=1.0, cap=1.0, max_steps=10**6))
+    assert outcomes(state) == ["step_underflow"]
+
+
+def test_snapshots_stop_the_chunk_at_the_crossing():
+    what, data = make_program(slots=64), lin_sep()
+    configuration = make_settings(target=-30.0, snapshots=(-5.0, -5.001, -20.0))
+    functions, state = started(what, data, configuration)
+    crossings = []
+    while np.any(np.asarray(state.outcome) == RUNNING):
+        state, rows, filled = functions.chunk(state, data, configuration, 10**6)
+        before, after = np.asarray(rows["snapshots"])[int(filled[0]) - 1, 0]
+        for index in range(before, after):
+            crossings.append((index, float(state.optimizer.log_loss[0])))
+            assert (
+                np.asarray(named(what, rows)["steps"]["log_loss"])[int(filled[0]) - 1, 0] == state.optimizer.log_loss[0]
+            )
+    assert [index for index, _ in crossings] == [0, 1, 2]
+    for index, log_loss in crossings:
+        assert configuration.snapshots[index] - 0.5 < log_loss <= configuration.snapshots[index]
+
+
+@pytest.mark.parametrize("architecture", [SMALL, network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))])
+def test_blocks_of_samples_change_no_number(architecture):
+    """Data too large for memory go through the network in blocks, values and gradients, also a last smaller block."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(1, 2, (6, 2)), -rng.uniform(1, 2, (5, 2))])
+    data = points(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))
+    whole, blocks = (
+        run(make_program(architecture, "ewn", block=block), data, make_settings(target=-3.0), seeds=(0, 1))[1]
+        for block in (11, 4)
+    )
+    for name in ("log_loss", "weight_norm", "alignment", "log_test_loss", "test_accuracy"):
+        for place in (0, 1):
+            a, b = (column(records, name, place) for records in (whole, blocks))
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)

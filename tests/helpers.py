@@ -14,6 +14,7 @@ from wnexp.config import compose as composing
 from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.measures import MEASURES
+from wnexp.measures.base import Measure
 from wnexp.nn import network
 from wnexp.nn.activations import ACTIVATIONS
 from wnexp.nn.initializers import initialize
@@ -35,7 +36,7 @@ REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16
 
 def compose(*overrides: str) -> Config:
     """The checked configuration of a command."""
-    return composing.typed(composing.compose(overrides, OPTIONS)[0], OPTIONS)
+    return composing.typed(composing.compose(overrides, OPTIONS).content, OPTIONS)
 
 
 def prepared(*overrides: str) -> session.Session:
@@ -69,6 +70,11 @@ ARCHITECTURES = {
 INPUTS = {name: 24 if name == "convolutions" else 3 for name in ARCHITECTURES}
 
 
+def measures(*names: str) -> tuple[Measure, ...]:
+    """These measures alone: a program with fewer of them compiles sooner. Progress is among them."""
+    return tuple(MEASURES[name] for name in ("progress", *names))
+
+
 def make_program(
     architecture=SMALL, norm="none", loss="cross_entropy", reduction="sum", optimizer="gd", batch_size=None, **changes
 ) -> program.Program:
@@ -76,12 +82,12 @@ def make_program(
     rule = OPTIMIZERS[optimizer]
     own = {name: changes.pop(name) for name in list(changes) if name in settings_of(rule)}
     own |= {} if batch_size is None else {"batch_size": batch_size}
-    measures = tuple(MEASURES.values())
-    for name in [name for name in changes if any(name in settings_of(measure) for measure in measures)]:
+    recorded = tuple(MEASURES.values())
+    for name in [name for name in changes if any(name in settings_of(measure) for measure in recorded)]:
         value = changes.pop(name)
-        measures = tuple(
+        recorded = tuple(
             dataclasses.replace(measure, **{name: value}) if name in settings_of(measure) else measure
-            for measure in measures
+            for measure in recorded
         )
     depth = len(architecture.layers)
     made = program.Program(
@@ -90,7 +96,7 @@ def make_program(
         metrics=(Unnormalized(),) * depth,
         loss=dataclasses.replace(LOSSES[loss], reduction=reduction),
         rule=without_traced(dataclasses.replace(rule, **own)),
-        measures=measures,
+        measures=recorded,
         dtype="float64",
         head_dtype="float64",
         slots=32,
@@ -98,8 +104,8 @@ def make_program(
     return dataclasses.replace(made, **changes)
 
 
-def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, continued=False):
-    """The traced numbers of all rules."""
+def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, continued=False):
+    """The hyperparameters of all rules."""
     return {
         "step_size": np.float64(step_size),
         "cap": np.float64(cap),
@@ -111,10 +117,10 @@ def numbers(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolera
     }
 
 
-def make_settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step) -> program.Settings:
-    """Traced settings; `step` are `numbers`."""
-    return program.Settings(
-        optimizer=numbers(**step),
+def make_settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step) -> program.Traced:
+    """Traced settings; `step` are `hyperparameters`."""
+    return program.Traced(
+        hyperparameters=hyperparameters(**step),
         target=np.float64(target),
         max_steps=np.int64(max_steps),
         record_every=np.int64(every),
@@ -127,15 +133,10 @@ def data_of(dataset: Dataset) -> program.Data:
     return program.build_data(dataset, "float64")
 
 
-def points_of(train_x, train_y, test_x, test_y) -> program.Data:
-    """Arrays as the data of a program."""
+def points_of(train_x, train_y, test_x=None, test_y=None) -> program.Data:
+    """Arrays as the data of a program, without a test set unless there is one."""
+    test_x, test_y = (train_x[:0], train_y[:0]) if test_x is None else (test_x, test_y)
     return program.Data(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
-
-
-def points(x, y, test_x=None, test_y=None) -> program.Data:
-    """These points as data, without a test set unless there is one."""
-    tested = (x[:0], np.zeros(0, int)) if test_x is None else (test_x, test_y)
-    return program.Data(train_x=np.asarray(x), train_y=np.asarray(y), test_x=tested[0], test_y=tested[1])
 
 
 def lin_sep(seed=0) -> program.Data:

@@ -15,7 +15,9 @@ _MARKED = re.compile(r"(<!-- (\w+): made by `make readmes` -->\n)(.*?)(<!-- end 
 
 
 def _item(text: str) -> str:
-    return "\n".join(textwrap.wrap(f"* {text}", 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    return "\n".join(
+        textwrap.wrap(f"* {text}", 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def _value(value: object) -> str:

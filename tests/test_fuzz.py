@@ -105,7 +105,9 @@ def edited(tree, values):
                 yield tree | {key: inner} if isinstance(tree, dict) else [*tree[:key], inner, *tree[key + 1 :]]
 
 
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "reader", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("verify", "repeat"))) for name in READERS]
+)
 def test_a_status_with_other_values(run, tmp_path, reader):
     """Valid JSON, one value of it another's: bytes changed at random seldom are."""
     shutil.copytree(run, tmp_path / "run")

@@ -54,7 +54,7 @@ class HeavyBall(Rule):
     step_size: float = setting(0.05, "length of a step", above=0, traced=True)
     decay: float = setting(0.5, "of the momentum", least=0, below=1, traced=True)
 
-    def numbers(self, continued):
+    def hyperparameters(self, continued):
         return {"step_size": self.step_size, "decay": self.decay}
 
     def _slope(self, problem, parameters):
@@ -63,12 +63,14 @@ class HeavyBall(Rule):
 
         return jax.value_and_grad(log_loss)(parameters)
 
-    def init(self, problem, parameters, numbers):
+    def init(self, problem, parameters, hyperparameters):
         log_loss, slope = self._slope(problem, parameters)
         return log_loss, {"momentum": jax.tree.map(jnp.zeros_like, parameters), "slope": slope}
 
-    def propose(self, problem, now, numbers):
-        momentum = jax.tree.map(lambda m, g: numbers["decay"] * m + g, now.memory["momentum"], now.memory["slope"])
+    def propose(self, problem, now, hyperparameters):
+        momentum = jax.tree.map(
+            lambda m, g: hyperparameters["decay"] * m + g, now.memory["momentum"], now.memory["slope"]
+        )
         parameters = moved(now.parameters, momentum, now.step_size)
         log_loss, slope = self._slope(problem, parameters)
         state = now._replace(parameters=parameters, log_loss=log_loss, memory={"momentum": momentum, "slope": slope})
@@ -146,11 +148,13 @@ def test_train_plot_and_verify_with_rows_of_ones_own(inside, tmp_path):
     assert code == 0 and "norm_gradient.png" in out, err
     code, out, err = inside("verify", folder)
     assert code in (0, 1) and "C2" in out, err
-    assert "no run is of the kind that C1, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12" in out
+    assert "claims that apply to none of these runs: C1, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12" in out
 
 
 def test_a_loss_that_is_no_margin_loss(inside, tmp_path):
-    code, _, err = inside("train", "data=line", "loss=squared", "optimizer.frac=1", "stop.log_loss=-3", "model.widths=[]")
+    code, _, err = inside(
+        "train", "data=line", "loss=squared", "optimizer.frac=1", "stop.log_loss=-3", "model.widths=[]"
+    )
     assert code == 0, err
     steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
     last = steps.iloc[-1]
@@ -165,7 +169,7 @@ def test_flow_of_a_norm_with_a_number(inside, tmp_path):
     """Its metric is that of its parameters: both flows reach the same weights."""
     words = ("norm=power", "optimizer=flow", "stop.log_loss=-20", "snapshots=[-10]")
     assert inside("train", "-m", *words, "optimizer.variables=weights,parameters", "model.activation=linear")[0] == 0
-    code, out, _ = inside("verify", "outputs/lin_sep")
+    out = inside("verify", "outputs/lin_sep")[1]
     line = next(line for line in out.splitlines() if line.split()[:2] == ["C1", "power"])
     assert line.rstrip().endswith("holds 1"), out
 

@@ -13,9 +13,16 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from wnexp import data as datasets
-from wnexp import lock, recording, records, session
-from wnexp.tables import TABLES
+from tests.helpers import compose
+from tests.invariants import columns_of
+from wnexp import runner
+from wnexp.data.generated import LinSep
+from wnexp.errors import UserError
+from wnexp.runs import files, lock, snapshots, writer
+from wnexp.runs import status as statuses
+from wnexp.runs.reader import Run
+from wnexp.runs.status import Status
+from wnexp.training.session import Session
 
 QUICK = ("stop.log_loss=-40", "norm=ewn")
 RUN = "outputs/lin_sep/norm=ewn,stop.log_loss=-40"
@@ -23,6 +30,11 @@ RUN = "outputs/lin_sep/norm=ewn,stop.log_loss=-40"
 
 def status(folder):
     return json.loads((folder / "run.json").read_text())
+
+
+def rewritten(path, content):
+    """run.json as another version might have written it, without a checksum."""
+    path.write_text(json.dumps({key: value for key, value in content.items() if key != "sha256"}))
 
 
 def same_tables(one, other):
@@ -44,7 +56,7 @@ def test_run_directory_holds_the_contract(inside, tmp_path):
     assert {"steps", "attempts", "wall_seconds", "compile_seconds", "versions", "git_commit"} <= described.keys()
 
     steps = pd.read_parquet(folder / "steps.parquet")
-    assert steps.columns.tolist() == list(TABLES["steps"])
+    assert steps.columns.tolist() == columns_of("steps")
     first = steps[steps["seed"] == 0]
     assert first["step"].iloc[0] == 0 and {0, 5, 10}.issubset(first["step"])
     assert first[["log_time", "decay_rate"]].iloc[0].isna().all()
@@ -96,9 +108,9 @@ def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, o
     if optimizer == "sgd":
         arguments.append("optimizer.batch_size=3")
     assert inside(*arguments, "outputs=whole")[0] == 0
-    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
-    whole = session.Session.chunk
+    monkeypatch.setattr(writer, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
+    whole = Session.chunk
     calls = []
 
     def stopped(self, attempts):
@@ -107,7 +119,7 @@ def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, o
             raise KeyboardInterrupt
         return whole(self, min(attempts, 40 if optimizer == "gd" else 10))
 
-    monkeypatch.setattr(session.Session, "chunk", stopped)
+    monkeypatch.setattr(Session, "chunk", stopped)
     folder = next((tmp_path / "whole").glob("*/*")).relative_to(tmp_path / "whole")
     for _ in range(2):
         code, _, err = inside(*arguments, "outputs=pieces")
@@ -131,6 +143,7 @@ def test_the_same_command_twice_gives_the_same_bytes(inside, tmp_path):
         pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "name"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
@@ -161,7 +174,7 @@ def test_a_signal_keeps_records_and_a_checkpoint(tmp_path, number, code, name):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_before_anything_is_saved_promises_nothing(inside, tmp_path, monkeypatch, number, code):
     before = signal.getsignal(number)
-    monkeypatch.setattr(datasets, "load", lambda config: os.kill(os.getpid(), number))
+    monkeypatch.setattr(LinSep, "load", lambda self: os.kill(os.getpid(), number))
     got, _, err = inside("train", *QUICK)
     assert got == code and err in ("wnexp: interrupted\n", "wnexp: terminated\n")
     assert signal.getsignal(number) is before and not list(tmp_path.rglob("run.json"))
@@ -173,7 +186,7 @@ def test_a_second_signal_does_not_wait(inside, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("the second one has raised")
 
-    monkeypatch.setattr(session.Session, "chunk", twice)
+    monkeypatch.setattr(Session, "chunk", twice)
     code, _, err = inside("train", *QUICK)
     assert code == 143 and "starts again" in err and "kept" not in err
 
@@ -181,7 +194,7 @@ def test_a_second_signal_does_not_wait(inside, monkeypatch):
 @pytest.mark.parametrize("full", [".gradients.parquet", "neurons.parquet", "checkpoint.safetensors", "everything"])
 def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch, full):
     """From the second save on, the file (or every file beside run.json) finds no room."""
-    real, saves = records.write_atomically, []
+    real, saves = files.write_atomically, []
 
     def write(path, content, keep_previous=False):
         saves.append(path.name)
@@ -190,12 +203,12 @@ def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, mon
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return real(path, content, keep_previous)
 
-    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
-    for module in (records, recording):
+    monkeypatch.setattr(writer, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
+    for module in (files, statuses, snapshots, writer):
         monkeypatch.setattr(module, "write_atomically", write)
-    whole = session.Session.chunk
-    monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, 20)))
+    whole = Session.chunk
+    monkeypatch.setattr(Session, "chunk", lambda self, attempts: whole(self, min(attempts, 20)))
     code, _, err = inside("train", *QUICK)
     assert code == 1 and "No space left on device" in err and len(err.splitlines()) == 1
     assert full == "everything" or full in err
@@ -276,17 +289,17 @@ def test_a_run_of_another_version_is_named(inside, tmp_path, finished):
     assert inside("train", *QUICK)[0] == 0
     path = tmp_path / RUN / "run.json"
     old = status(tmp_path / RUN)
-    del old["config"]["optimizer.variables"]
+    del old["config"]["optimizer.shrink"]
     old["versions"]["wnexp"] = "0.0.9"
     old["status"] = "finished" if finished else "running"
-    records.write_status(path.parent, old)
+    rewritten(path, old)
     code, out, err = inside("train", *QUICK)
     if finished:
         assert code == 0 and "finished earlier" in out, "a new setting at its default changes nothing"
     else:
-        assert code == 1 and "begun by wnexp 0.0.9" in err and "optimizer.variables is new" in err
+        assert code == 1 and "begun by wnexp 0.0.9" in err and "optimizer.shrink is new" in err
     old["config"]["optimizer.momentum"] = 0.9
-    records.write_status(path.parent, old)
+    rewritten(path, old)
     code, _, err = inside("train", *QUICK)
     assert code == 1 and "optimizer.momentum is gone" in err and len(err.splitlines()) == 2
 
@@ -302,3 +315,112 @@ def test_a_refused_overwrite_keeps_the_old_run(inside, tmp_path):
 def test_mistakes_leave_no_folders(inside, tmp_path):
     assert inside("train", "seeds=0")[0] == 1
     assert not list((tmp_path / "outputs").rglob("*"))
+
+
+class Events(runner.Listener):
+    """Writes down what it is told, with what it could read then."""
+
+    def __init__(self):
+        self.seen = []
+
+    def skipped(self, directory):
+        self.seen.append(("skipped", directory))
+
+    def started(self, run):
+        self.seen.append(("started", run.status.status))
+
+    def chunk(self, run):
+        self.seen.append(("chunk", run.status.steps))
+
+    def snapshot(self, path):
+        assert path.exists()
+        self.seen.append(("snapshot", path.stem))
+
+    def finished(self, run):
+        self.seen.append(("finished", Run(run.directory).state))
+
+    def failed(self, run, reason):
+        self.seen.append(("failed", reason))
+
+
+WATCHED = ("norm=ewn", "stop.log_loss=-10", "snapshots=[-5]")
+
+
+def test_listeners_hear_of_a_run_in_order(tmp_path):
+    first, second = Events(), Events()
+    found = runner.run_in(tmp_path / "run", compose(*WATCHED), [first, second])
+    assert isinstance(found, Status) and found.status == "finished" and first.seen == second.seen
+    chunks = [event for event in first.seen if event[0] == "chunk"]
+    assert chunks == sorted(chunks) and chunks[-1] == ("chunk", found.steps)
+    told = [event for event in first.seen if event[0] != "chunk"]
+    assert told == [
+        ("started", "running"), ("snapshot", "initial"), ("snapshot", "log_loss=-5"), ("snapshot", "final"),
+        ("finished", "finished"),
+    ]  # fmt: skip
+    assert first.seen.index(("snapshot", "log_loss=-5")) < first.seen.index(chunks[-1]) < len(first.seen) - 2
+    again = Events()
+    assert runner.run_in(tmp_path / "run", compose(*WATCHED), [again]).seeds == found.seeds
+    assert again.seen == [("skipped", tmp_path / "run")]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UserError("no luck"), "no luck"),
+        (ValueError("a bug"), "ValueError: a bug"),
+        (KeyboardInterrupt(), "interrupted"),
+        (OSError(errno.ENOSPC, "No space left", "x"), "x: No space left"),
+    ],
+)
+def test_listeners_hear_of_a_failure_and_so_does_whoever_asked(tmp_path, monkeypatch, error, reason):
+    whole, calls = Session.chunk, []
+
+    def failing(self, attempts):
+        calls.append(attempts)
+        if len(calls) == 3:
+            raise error
+        return whole(self, min(attempts, 10))
+
+    monkeypatch.setattr(Session, "chunk", failing)
+    events = Events()
+    with pytest.raises(type(error)):
+        runner.run_in(tmp_path / "run", compose(*WATCHED), [events])
+    assert [name for name, _ in events.seen] == ["started", "snapshot", "chunk", "failed"]
+    assert events.seen[-1] == ("failed", reason)
+    assert Run(tmp_path / "run").status.error == reason and Run(tmp_path / "run").state == "failed"
+
+
+def test_a_run_from_python(tmp_path, monkeypatch):
+    """Where the command would put it, or where one says; read as it is."""
+    monkeypatch.chdir(tmp_path)
+    events = Events()
+    run = runner.train(["+norm=ewn", "stop.log_loss=-10"], listeners=[events])
+    assert run.directory == type(tmp_path)("outputs/lin_sep/norm=ewn,stop.log_loss=-10")
+    assert run.state == "finished" and run.frame("steps")["log_loss"].iloc[-1] <= -10
+    assert events.seen[0] == ("started", "running") and (run.directory / ".hydra" / "overrides.yaml").exists()
+    other = runner.train(["norm=ewn", "stop.log_loss=-10"], tmp_path / "mine")
+    assert other.directory == tmp_path / "mine" and other.status.seeds == run.status.seeds
+    assert runner.train(["norm=ewn", "stop.log_loss=-10"], listeners=[events]).directory == run.directory
+    assert events.seen[-1] == ("skipped", run.directory)
+    with pytest.raises(UserError, match="seeds=0"):
+        runner.train(["seeds=0"])
+
+
+def test_what_a_user_has_noted_is_kept(tmp_path, monkeypatch):
+    """A note beside ours is kept when the run goes on, and when it is not run again."""
+    whole, calls = Session.chunk, []
+
+    def stopped(self, attempts):
+        calls.append(attempts)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return whole(self, min(attempts, 10))
+
+    monkeypatch.setattr(Session, "chunk", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_in(tmp_path, compose(*WATCHED))
+    noted = status(tmp_path) | {"note": "half of it"}
+    (tmp_path / "run.json").write_text(json.dumps(noted))
+    for _ in range(2):
+        assert runner.run_in(tmp_path, compose(*WATCHED)).extra == {"note": "half of it"}
+        assert status(tmp_path)["status"] == "finished" and status(tmp_path)["note"] == "half of it"

@@ -1,4 +1,4 @@
-"""What went wrong and can be mended by the user: shown as one or two lines, never as a stack trace."""
+"""What went wrong and can be fixed by the user: shown as one or two lines, never as a stack trace."""
 
 
 class UserError(Exception):

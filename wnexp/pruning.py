@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.nn import losses, network
-from wnexp.nn import weights as layers_of
+from wnexp.nn import weights as weight_files
 from wnexp.nn.network import Network
 from wnexp.runner import changed_files, reopen
 from wnexp.runs import snapshots, tables
@@ -76,7 +76,7 @@ def norms(weights, layers: range) -> Norms:
 
 
 def scores(at: float, history: Mapping[float, Norms], initial: Norms) -> dict[str, Norms]:
-    """Score -> one array a hidden layer, at the level `at`; `history` holds the norms at every level."""
+    """Score -> one array per hidden layer, at the level `at`; `history` holds the norms at every level."""
     now = history[at]
     earlier = {"initial": initial} | {f"{level:g}": history[level] for level in sorted(history, reverse=True)}
     earlier = {name: before for name, before in earlier.items() if name == "initial" or float(name) > at}
@@ -135,7 +135,7 @@ def smaller(weights, kept: Sequence[np.ndarray]):
 def open_run(run: Run) -> Prunable:
     """Rebuild what a run trained. Raises `UserError`, `NothingToPrune` where it has no snapshots or hidden neurons."""
     directory = run.directory
-    if not run.levels:
+    if not run.snapshot_losses:
         message = f"{directory} has no snapshots at log losses; train with snapshots=[-10,-100], for instance"
         raise NothingToPrune(message)
     if not run.seeds:
@@ -158,11 +158,11 @@ def open_run(run: Run) -> Prunable:
 def _load(of: Prunable, seed: int, name: str):
     arrays = of.run.weights(seed, name)
     source = str(snapshots.path(of.run.directory, seed, name))
-    return None if arrays is None else layers_of.from_arrays(arrays, of.network, of.precision, source)
+    return None if arrays is None else weight_files.from_arrays(arrays, of.network, of.precision, source)
 
 
 def _wanted(run: Run, asked: Sequence[str] | None) -> list[str]:
-    known = ["final_norm", "change_from_initial", *(f"change_from_{level:g}" for level in run.levels[:-1])]
+    known = ["final_norm", "change_from_initial", *(f"change_from_{level:g}" for level in run.snapshot_losses[:-1])]
     for name in asked or ():
         if name not in known:
             raise UserError(f"score '{name}' is unknown for {run.directory}; allowed: {', '.join(known)}")
@@ -213,7 +213,7 @@ def prune(
     result, hidden = Pruned([], []), hidden_layers(of.network)
     for seed in run.seeds:
         initial = _load(of, seed, snapshots.INITIAL)
-        weights = {level: _load(of, seed, snapshots.at(level)) for level in run.levels}
+        weights = {level: _load(of, seed, snapshots.at(level)) for level in run.snapshot_losses}
         reached = {level: layers for level, layers in weights.items() if layers is not None}
         if initial is None:
             raise UserError(f"{run.directory}: seed {seed} has no initial snapshot")
@@ -231,7 +231,7 @@ def prune(
                 gate = [row[0] for row in gates(ranked[wanted[0]], [save], together)]
                 name = f"pruned={save:g},score={wanted[0]},ranked={ranked_by},{snapshots.at(level)}"
                 left = smaller(layers, gate)
-                path = snapshots.write(run.directory, seed, name, layers_of.to_arrays(left))
+                path = snapshots.write(run.directory, seed, name, weight_files.to_arrays(left))
                 result.saved.append((path, _command(of, seed, path, left)))
     table = pa.Table.from_pylist(result.rows, tables.schema(COLUMNS))
     write_table(run.directory / "pruning.parquet", table.replace_schema_metadata({"wnexp.ranked": ranked_by}))

@@ -79,10 +79,10 @@ def train(overrides: Sequence[str], directory: Path | None = None, listeners: Se
     from wnexp.config.compose import compose, typed
     from wnexp.training.options import OPTIONS
 
-    composed, name = compose(overrides, OPTIONS)
-    config = typed(composed, OPTIONS)
-    directory = Path(config.outputs) / name if directory is None else directory
-    run_in(directory, config, listeners)
+    composed = compose(overrides, OPTIONS)
+    config = typed(composed.content, OPTIONS)
+    directory = Path(config.outputs) / composed.name if directory is None else directory
+    run_in(directory, config, listeners, lambda: composed.save(directory))
     return Run(directory)
 
 
@@ -256,7 +256,7 @@ def _git_commit() -> str | None:
     return None
 
 
-def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: signals.Stop) -> None:
+def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: signals.StopRequest) -> None:
     session, records, attempts = run.session, run.records, run.session.first_attempts
     while session.running():
         chunk_began = time.monotonic()

@@ -20,7 +20,7 @@ def _raise(number: int, frame: Any) -> None:
     raise _RAISED[number]()
 
 
-class Stop:
+class StopRequest:
     """The first signal is remembered and `check` raises it; the second one raises at once."""
 
     def __init__(self):
@@ -72,8 +72,8 @@ def ignored() -> Iterator[None]:
 
 
 @contextmanager
-def deferred() -> Iterator[Stop]:
-    """The first of the signals waits for `Stop.check`."""
-    stop = Stop()
+def deferred() -> Iterator[StopRequest]:
+    """The first of the signals waits for `StopRequest.check`."""
+    stop = StopRequest()
     with _handled(stop):
         yield stop

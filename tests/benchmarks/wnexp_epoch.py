@@ -30,7 +30,7 @@ WORDS = (
 def session(norm: str, samples: int, width: int, batch: int) -> Session:
     """The training of `+experiment=mnist` on random images, started, its first record written."""
     words = (*WORDS, f"norm={norm}", f"model.widths=[{width}]", f"optimizer.batch_size={batch}")
-    config = typed(compose(words, OPTIONS)[0], OPTIONS)
+    config = typed(compose(words, OPTIONS).content, OPTIONS)
     dataset = Dataset(*random_images(samples), *random_images(10_000, seed=1), image=(28, 28, 1))
     made = prepare(config, dataset, snapshots.read)
     made.start()

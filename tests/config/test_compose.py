@@ -76,14 +76,14 @@ def test_every_experiment_takes_every_norm(experiment, norm):
 @pytest.mark.parametrize(("group", "name"), ROWS)
 def test_the_defaults_that_hydra_composes_are_those_of_the_prototype(group, name):
     prototype = OPTIONS.groups[group][name]
-    composed, _ = composing.compose([f"{group}={name}"], OPTIONS)
+    composed = composing.compose([f"{group}={name}"], OPTIONS).content
     assert composed[group] == {"name": name} | {key: one.value for key, one in settings(prototype).items()}
     assert getattr(composing.typed(composed, OPTIONS), group) == prototype
 
 
 def test_the_defaults_of_the_run_are_those_of_its_settings():
-    composed, name = composing.compose([], OPTIONS)
-    assert name == "lin_sep/default"
+    composed, _ = whole = composing.compose([], OPTIONS)
+    assert whole.name == "lin_sep/default"
     for section, known in OPTIONS.sections().items():
         values = composed[section] if section else composed
         assert {key: values[key] for key in known} == {key: one.value for key, one in known.items()}

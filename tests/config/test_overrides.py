@@ -88,8 +88,9 @@ def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
     run = tmp_path / "lin_sep" / "a=[1],b"
     repeated = prepared(repeating(flat(config), run, OPTIONS))
     check(repeated, OPTIONS)
-    again, _ = composed(repeated, OPTIONS)
-    assert typed(again, OPTIONS) == config
+    again = composed(repeated, OPTIONS)
+    assert typed(again.content, OPTIONS) == config
+    assert again.hydra.run.dir == f"outputs/{run.parent.name}/{run.name}"
 
 
 def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):

@@ -35,7 +35,7 @@ def test_typed_fills_defaults_and_is_frozen():
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
-        ({"seeds": 0}, ["seeds=0", "at least 1"]),
+        ({"seeds": 0}, ["seeds=0", "an integer from 1 to 1,000,000"]),
         ({"seeds": "many"}, ["seeds", "many", "Integer"]),
         ({"seed": -1}, ["seed=-1"]),
         ({"foo": 1}, ["unknown key 'foo'"]),

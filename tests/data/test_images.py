@@ -194,7 +194,7 @@ def mirrored(tmp_path, monkeypatch, server):
     monkeypatch.setitem(
         image_files.SOURCES,
         "mnist",
-        image_files.Source(files, ("http://127.0.0.1:9/", server), image_files._read_mnist),
+        image_files.Published(files, ("http://127.0.0.1:9/", server), image_files._read_mnist),
     )
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
     return tmp_path
@@ -251,7 +251,7 @@ def test_a_damaged_cache_is_fetched_again(mirrored):
 def test_no_network_is_one_clear_message(mirrored, inside, monkeypatch):
     files = image_files.SOURCES["mnist"].files
     monkeypatch.setitem(
-        image_files.SOURCES, "mnist", image_files.Source(files, ("http://127.0.0.1:9/",), image_files._read_mnist)
+        image_files.SOURCES, "mnist", image_files.Published(files, ("http://127.0.0.1:9/",), image_files._read_mnist)
     )
     code, _, err = inside("train", "+experiment=mnist")
     assert code == 1 and "could not be downloaded; tried http://127.0.0.1:9/ (ConnectionError)" in err

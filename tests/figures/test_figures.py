@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from wnexp.memory import cores
 
 from wnexp import figures
 from wnexp.config import UserError
 from wnexp.figures.series import load_series
-from wnexp.memory import cores
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import REPLAY, column, make_program, make_settings, mlp, numbers, outcomes, points_of, run
+from tests.helpers import REPLAY, column, hyperparameters, make_program, make_settings, mlp, outcomes, points_of, run
 from wnexp.figures.series import ACTIVE_RATIO
 from wnexp.nn import network
 from wnexp.nn.weightnorm import NORMS
@@ -23,10 +23,10 @@ def load(name):
 
 def every_step(facts, target=None, max_steps=None):
     """The authors' settings with a record at every step."""
-    rule = numbers(facts["lr"], facts.get("lr_limit", np.inf), facts.get("frac", 1), facts.get("r_u", 1.1))
+    rule = hyperparameters(facts["lr"], facts.get("lr_limit", np.inf), facts.get("frac", 1), facts.get("r_u", 1.1))
     target = -float(facts["log_loss_limit"]) if target is None else target
     steps = facts.get("max_steps", 100_000) if max_steps is None else max_steps
-    return make_settings(target, steps, ratio=1.0)._replace(optimizer=rule)
+    return make_settings(target, steps, ratio=1.0)._replace(hyperparameters=rule)
 
 
 @pytest.mark.parametrize("norm", ["none", "ewn"])
@@ -90,7 +90,7 @@ def test_conv_rate_loss_and_angle_at_every_step(norm, depth):
     what = make_program(architecture, norm, optimizer="gd_constant", norms=norms, **limits)
     weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(depth))
     configuration = every_step(facts, target=-np.inf, max_steps=4999)
-    configuration = configuration._replace(optimizer=numbers(step_size=0.001))
+    configuration = configuration._replace(hyperparameters=hyperparameters(step_size=0.001))
     _, records = run(what, data, configuration, weights=weights)
     np.testing.assert_allclose(np.exp(column(records, "log_loss")), arrays["ref_train_loss"], atol=5e-6)
     product = np.eye(2)

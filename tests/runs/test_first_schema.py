@@ -42,7 +42,7 @@ def test_it_is_read():
     assert found is not None and found.schema == 1 and found.extra == {}
     assert found.law == {"normalizes": True, "slope": -1.0}
     run = Run(WRITTEN)
-    assert run.state == status.FINISHED and run.seeds == [0, 1] and run.tables == [] and run.levels == []
+    assert run.state == status.FINISHED and run.seeds == [0, 1] and run.tables == [] and run.snapshot_losses == []
     assert run.settings["model.channels"] == [], "every setting of a group, whatever the option"
 
 

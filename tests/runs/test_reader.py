@@ -65,7 +65,7 @@ def test_a_run_and_its_parts(tmp_path):
     assert run.tables == ["steps"] and run.frame("steps")["step"].tolist() == [0, 1]
     snapshots.write(run.directory, 5, snapshots.at(-10.0), {"w": np.ones(2)})
     weights = run.weights(5, "log_loss=-10")
-    assert run.levels == [-10.0] and weights is not None and weights["w"].tolist() == [1, 1]
+    assert run.snapshot_losses == [-10.0] and weights is not None and weights["w"].tolist() == [1, 1]
     assert run.weights(6, "log_loss=-10") is None
     (run.directory / "steps.parquet").write_bytes(b"no table")
     with pytest.raises(UserError, match=r"steps.parquet: not a readable parquet file") as error:

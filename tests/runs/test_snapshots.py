@@ -30,5 +30,5 @@ def test_levels_come_from_the_names(tmp_path):
         snapshots.write(tmp_path, seed, snapshots.at(level), {"w": np.ones(1)})
     for name in (snapshots.INITIAL, snapshots.FINAL, "log_loss=-10,removed=50", "log_loss=x"):
         snapshots.write(tmp_path, 0, name, {"w": np.ones(1)})
-    assert snapshots.levels(tmp_path) == sorted(levels, reverse=True)
-    assert snapshots.levels(tmp_path / "none") == []
+    assert snapshots.log_losses(tmp_path) == sorted(levels, reverse=True)
+    assert snapshots.log_losses(tmp_path / "none") == []

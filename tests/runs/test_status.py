@@ -52,6 +52,9 @@ def test_a_log_loss_that_is_no_number_is_null_and_nan_is_never_written(tmp_path)
         '{"status": "finished", "config": {}, "seeds": []}',
         '{"status": "finished", "config": {"seed": 0, "norm.name": "swn"}, "seeds": [{"seed": 0}]}',
         '{"status": "finished", "config": {"seed": 0, "norm.name": "swn"}, "seeds": [], "schema": "2"}',
+        '{"status": "finished", "config": {"seed": 0, "norm.name": "swn"}, "seeds": [], "attempts": null}',
+        '{"status": "finished", "config": {"seed": 0, "norm.name": "swn"}, "seeds": [], "law": "x", "schema": 2}',
+        '{"status": "finished", "config": {"seed": 0, "norm.name": "swn"}, "seeds": [], "law": {}, "schema": 2}',
         "\udc80",
     ],
 )

@@ -1,9 +1,22 @@
-"""Runs that several files of this folder judge."""
+"""Runs that several files of this folder judge: two trained ones, and the standing battery with made-up records."""
 
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from tests.helpers import LIN_SEP
+from tests.helpers import LIN_SEP, compose, seed_records
 from wnexp import runner
+from wnexp.config.schema import flat
+from wnexp.nn.initializers import initialize
+from wnexp.nn.network import Network
+from wnexp.nn.weights import to_arrays
+from wnexp.runner import Reopened
+from wnexp.runs.reader import Run
+from wnexp.theory import battery
+from wnexp.theory.runs import TrainedRun
+from wnexp.training.program import build_network
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +26,70 @@ def lin_sep_runs(tmp_path_factory):
     for norm in ("none", "ewn"):
         runner.train((f"norm={norm}", *LIN_SEP), folder / norm)
     return folder
+
+
+@dataclass(frozen=True)
+class Untrained(Run):
+    """A run of which there is a configuration alone; every snapshot that it would have holds its initial weights."""
+
+    made: Any
+    network: Network
+
+    @property
+    def seeds(self):
+        return list(range(self.made.seed, self.made.seed + self.made.seeds))
+
+    @property
+    def snapshot_losses(self):
+        return [level for level in self.made.snapshots if level >= self.made.stop.log_loss]
+
+    def weights(self, seed, name):
+        return to_arrays(initialize(self.network, seed, "uniform", "float64"))
+
+
+def limit_records(law, network, target, seed):
+    """Records that are in the limit of the theory from the first one on, to the target."""
+    tau = np.geomspace(4, -target, 300)
+    trained = [index for index, layer in enumerate(network.layers) if layer.fixed is None]
+    counts = {index: network.layers[index].shape[-1] for index in trained}
+    degrees = {index: network.degrees[index] for index in trained}
+    total = sum(degrees[index] ** 2 / counts[index] for index in trained)
+    powers = {index: degrees[index] / counts[index] / total for index in trained}
+    powers = powers if np.isinf(law.power) else dict.fromkeys(trained, 1 / network.degree)
+    layers = np.repeat(trained, list(counts.values()))
+    sizes = [np.sqrt(degrees[index] / counts[index]) for index in layers]
+    norms = tau[:, None] ** [powers[index] for index in layers] * sizes
+    made = seed_records(
+        tau,
+        norms,
+        law.slope * np.log(norms) - tau[:, None],
+        layers=layers,
+        log_time=tau - law.exponent(network.degree) * np.log(tau) - np.log(total),
+        weight_norm=np.linalg.norm(norms, axis=1),
+        smoothed_margin=1 - 1 / (1 + tau),
+        kkt_epsilon=1 / tau,
+        kkt_delta=1 / tau,
+    )
+    return replace(made, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """`(name, overrides)` -> the job of the battery as `theory.load` would give it, with records in the limit."""
+    folder = tmp_path_factory.mktemp("battery")
+
+    def make(name, overrides):
+        config = compose(*overrides)
+        dataset = config.data.load()
+        network = build_network(config, dataset)
+        run = Untrained(folder / name, config, network)
+        seeds = [limit_records(config.norm.law, network, config.stop.log_loss, seed) for seed in run.seeds]
+        return TrainedRun(run, Reopened(config, flat(config), dataset, network), seeds, {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def standing(untrained):
+    """The standing battery."""
+    return [untrained(name, overrides) for name, overrides in battery.jobs().items()]

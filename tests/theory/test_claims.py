@@ -1,5 +1,7 @@
 """The claims on trained runs, and mutations of the code that must not go unnoticed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,63 @@ from wnexp.nn.losses import Loss
 from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import ExponentialWeightNorm, StandardWeightNorm, Unnormalized
 from wnexp.runs.reader import Run
+from wnexp.theory.runs import DEEP
 from wnexp.training.loop import make_train
+
+
+def with_steps(seed, **columns):
+    return replace(seed, steps=seed.steps | columns)
+
+
+def falling_margin(seed):
+    return with_steps(seed, smoothed_margin=np.where(seed.depth > 5000, 0.9, seed.steps["smoothed_margin"]))
+
+
+def drifting_layers(seed):
+    drift = np.where(seed.layers == 0, 0.01, 0)
+    return replace(seed, norms=seed.norms * seed.depth[:, None] ** drift)
+
+
+def stronger_neuron(seed):
+    """Another gradient for the first neuron alone."""
+    return replace(seed, log_gradients=seed.log_gradients + 0.1 * (np.arange(len(seed.layers)) == 0))
+
+
+# Claim -> what makes it fail, on the records of a seed.
+BREAKS = {
+    "C2": lambda seed: replace(seed, alignments=0.9 * seed.alignments),
+    "C3": stronger_neuron,
+    "C4": stronger_neuron,
+    "C6": lambda seed: with_steps(seed, log_time=seed.steps["log_time"] + 0.1 * np.log(seed.depth)),
+    "C7": lambda seed: with_steps(seed, weight_norm=seed.steps["weight_norm"] * seed.depth**0.1),
+    "C8": falling_margin,
+    "C9": lambda seed: with_steps(seed, kkt_delta=0 * seed.depth + 0.1),
+    "C10": drifting_layers,
+    "C11": lambda seed: with_steps(seed, log_time=seed.steps["log_time"] + 0.1),
+}
+
+
+def verdicts(claim, runs):
+    """The verdict on every run of the battery that is deep enough, by its folder's name."""
+    deep = [run for run in runs if run.depth >= DEEP and claim.applies(run)]
+    found = {run.directory.name: claim.measure(run, runs, claim.tolerance(run)) for run in deep}
+    return {name: measurement.verdict for name, measurement in found.items() if measurement is not None}
+
+
+@pytest.mark.parametrize("name", [*BREAKS, "C1", "C12"])
+def test_a_claim_holds_in_the_limit(standing, name):
+    found = verdicts(theory.CLAIMS[name], standing)
+    assert found and set(found.values()) == {theory.HOLDS}, found
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_claim_fails_where_the_limit_is_another(standing, name):
+    broken = [replace(run, seeds=[BREAKS[name](seed) for seed in run.seeds]) for run in standing]
+    found = verdicts(theory.CLAIMS[name], broken)
+    if BREAKS[name] is stronger_neuron:  # stronger than the others of its layer
+        found = {key: verdict for key, verdict in found.items() if "linear1" not in key}
+    assert found and set(found.values()) == {theory.FAILS}, found
+
 
 FLOW = ("data=gaussian", "data.inputs=3", "model.widths=[3]", "optimizer=flow", "record.every=2", "loss=exponential")
 

@@ -8,7 +8,19 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers import LINEAR, SMALL, column, lin_sep, make_program, make_settings, mlp, outcomes, points, run
+from tests.helpers import (
+    LINEAR,
+    SMALL,
+    column,
+    lin_sep,
+    make_program,
+    make_settings,
+    measures,
+    mlp,
+    outcomes,
+    points_of,
+    run,
+)
 from wnexp.measures.base import REAL, REALS, Measure
 from wnexp.nn import network
 from wnexp.nn.initializers import initialize
@@ -18,8 +30,8 @@ from wnexp.training.loop import make_train
 
 def test_one_sample_exponential_flow():
     """Small constant steps follow `1/L(t) = 1/L(0) + ||x||^2 t` (one sample, linear, exponential loss)."""
-    data = points(np.array([[2.0, 1.0]]), np.array([1]))
-    what = make_program(LINEAR, loss="exponential", optimizer="gd_constant")
+    data = points_of(np.array([[2.0, 1.0]]), np.array([1]))
+    what = make_program(LINEAR, loss="exponential", optimizer="gd_constant", measures=measures())
     weights = ({"weight": np.array([[[0.1], [-0.2]]])},)
     step = 1e-4
     configuration = make_settings(target=-50.0, max_steps=20000, step_size=step, frac=1.0, factor=1.0)
@@ -34,8 +46,10 @@ def test_one_sample_exponential_flow():
 def test_simple_traj_keeps_its_invariant(norm):
     """Diagonal, one sample: none keeps `x_k w_j - x_j w_k`, EWN keeps `x_k/w_j - x_j/w_k` (hyperbolas)."""
     x = np.array([2.0, 1.0])
-    data = points(x[None], np.array([1]))
-    what = make_program(network.diagonal(2), norm, loss="exponential", optimizer="gd_constant")
+    data = points_of(x[None], np.array([1]))
+    what = make_program(
+        network.diagonal(2), norm, loss="exponential", optimizer="gd_constant", measures=measures("neurons")
+    )
     weights = ({"weight": np.array([[[1.0, 3.0]]])}, {"weight": np.ones((1, 2, 1))})
     configuration = make_settings(target=-12.0, max_steps=100_000, step_size=0.01, frac=1.0, factor=1.0)
     _, records = run(what, data, configuration, weights=weights)
@@ -48,9 +62,9 @@ def test_simple_traj_keeps_its_invariant(norm):
 def test_depth_one_linear_tends_to_the_hard_margin_svm():
     from sklearn.svm import SVC
 
-    data = lin_sep()
-    state, _ = run(make_program(LINEAR), data, make_settings(target=-300.0, frac=30.0, max_steps=10**6))
-    w = np.asarray(make_train(make_program(LINEAR)).weights(state)[0]["weight"])[0, :, 0]
+    what, data = make_program(LINEAR, measures=measures()), lin_sep()
+    state, _ = run(what, data, make_settings(target=-300.0, frac=30.0, max_steps=10**6))
+    w = np.asarray(make_train(what).weights(state)[0]["weight"])[0, :, 0]
     svm = SVC(kernel="linear", C=1e10, tol=1e-10)
     # No bias: the mirrored points make the origin the middle.
     svm.fit(np.concatenate([data.train_x, -data.train_x]), np.concatenate([data.train_y, -data.train_y]))
@@ -61,8 +75,9 @@ def test_depth_one_linear_tends_to_the_hard_margin_svm():
 def test_xor_margins_become_equal():
     """XOR, ReLU, fixed +/-1 output: by symmetry the four margins agree in the limit."""
     x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    data = points(x, np.array([-1, -1, 1, 1]))
-    what = make_program(mlp(2, (20,), 1, "relu", fixed_output=(1.0,) * 10 + (-1.0,) * 10))
+    data = points_of(x, np.array([-1, -1, 1, 1]))
+    fixed = (1.0,) * 10 + (-1.0,) * 10
+    what = make_program(mlp(2, (20,), 1, "relu", fixed_output=fixed), measures=measures("samples"))
     _, records = run(what, data, make_settings(target=-50.0, frac=15.0, cap=0.1, max_steps=100_000))
     shares = records[-2]["samples"]["margin"][-1, 0]
     assert np.ptp(shares) / shares.mean() < 1e-3
@@ -70,7 +85,8 @@ def test_xor_margins_become_equal():
 
 @pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
 def test_loss_never_rises_at_accepted_steps_and_rows_are_in_order(norm):
-    state, records = run(make_program(norm=norm), lin_sep(), make_settings(target=-60.0), seeds=(0, 1))
+    what = make_program(norm=norm, measures=measures())
+    state, records = run(what, lin_sep(), make_settings(target=-60.0), seeds=(0, 1))
     for place in range(2):
         log_loss, step = column(records, "log_loss", place), column(records, "step", place)
         assert (np.diff(log_loss) <= 0).all() and (np.diff(step) > 0).all() and step[0] == 0
@@ -81,16 +97,16 @@ def test_loss_never_rises_at_accepted_steps_and_rows_are_in_order(norm):
 
 def test_deep_losses_need_no_loss():
     """With `frac=0` (a constant step on log L) -5,000 nats are reached, far below the smallest float64."""
-    state, records = run(
-        make_program(LINEAR), lin_sep(), make_settings(target=-5000.0, frac=0.0, max_steps=10**6, cap=0.5)
-    )
+    what = make_program(LINEAR, measures=measures())
+    configuration = make_settings(target=-5000.0, frac=0.0, max_steps=10**6, cap=0.5)
+    state, records = run(what, lin_sep(), configuration)
     assert outcomes(state) == ["target_reached"]
     assert np.isfinite(column(records, "log_loss")).all() and column(records, "log_time")[-1] > 4900
     assert column(records, "decay_rate")[-1] == pytest.approx(1.0, abs=0.01)
 
 
 def test_changed_numbers_do_not_compile_again():
-    what = make_program(slots=16)
+    what = make_program(slots=16, measures=measures())
     functions = make_train(what)
     before = functions.compilations()
     data = lin_sep()
@@ -101,13 +117,16 @@ def test_changed_numbers_do_not_compile_again():
 
 
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
+@pytest.mark.parametrize(
+    "norm", [pytest.param("none", marks=pytest.mark.slow), pytest.param("swn", marks=pytest.mark.slow), "ewn"]
+)
 def test_a_seed_among_others_equals_the_seed_alone(norm, batched):
-    configuration = make_settings(target=-30.0, cap=0.01)
-    batch, batch_records = run(
-        make_program(norm=norm, batched=batched), lin_sep(), configuration, seeds=tuple(range(6))
+    configuration, seeds = make_settings(target=-30.0, cap=0.01), tuple(range(6))
+    what, single = (
+        make_program(norm=norm, measures=measures("margins"), batched=batched) for batched in (batched, True)
     )
-    alone, alone_records = run(make_program(norm=norm), lin_sep(), configuration, seeds=(3,))
+    batch, batch_records = run(what, lin_sep(), configuration, seeds=seeds)
+    alone, alone_records = run(single, lin_sep(), configuration, seeds=(3,))
     early = slice(0, 60)  # later rounding differences grow, as in any chaotic iteration
     for name in ("log_loss", "normalized_margin", "log_time"):
         a, b = column(batch_records, name, 3)[early], column(alone_records, name)[early]
@@ -129,7 +148,7 @@ def test_same_seed_twice_is_bit_identical_and_chunks_change_nothing():
 
 def test_a_done_seed_is_frozen_and_does_not_disturb_the_others():
     """The first one meets its target at once and must not move; the second one must end as if it were alone."""
-    what, data = make_program(), lin_sep()
+    what, data = make_program(measures=measures()), lin_sep()
     trained, _ = run(what, data, make_settings(target=-6.0), seeds=(1,))
     done = jax.tree.map(np.asarray, make_train(what).weights(trained))
     fresh = jax.tree.map(lambda a: a[None], initialize(SMALL, 1, "uniform", "float64"))
@@ -168,18 +187,17 @@ class Seldom(Measure):
         return {"log_loss": look.log_loss, "sizes": neuron_norms(look.weights[0]["weight"])}
 
 
-@pytest.mark.parametrize(("seeds", "batched"), [((4,), True), ((0, 1, 4), True), ((0, 1, 4), False)])
+@pytest.mark.parametrize(("seeds", "batched"), [((4,), True), ((0, 1), True), ((0, 1), False)])
 def test_a_measure_with_a_cadence_is_computed_where_it_is_due_and_nowhere_else(seeds, batched):
     """Seeds that end after different numbers of records, chunks that end between them."""
-    what = make_program(norm="ewn", batched=batched, slots=5)
-    what = dataclasses.replace(what, measures=(*what.measures, Seldom()))
+    what = make_program(norm="ewn", batched=batched, slots=5, measures=(*measures("neurons"), Seldom()))
     CALLS.clear()
-    _, records = run(what, lin_sep(), make_settings(target=-8.0, ratio=1.3), seeds=seeds, attempts=17)
+    _, records = run(what, lin_sep(), make_settings(target=-8.0, ratio=1.1), seeds=seeds, attempts=17)
     jax.effects_barrier()
     index, want = len(what.measures) - 1, []
     assert all(rows["rare"].keys() == {index} and "seldom" not in rows for rows in records)
     made = [len(column(records, "step", place)) for place in range(len(seeds))]
-    assert len(set(made)) == len(seeds) and min(made) > 6 and any(count % 3 != 1 for count in made)
+    assert len(set(made)) == len(seeds) and min(made) > 12
     for place in range(len(seeds)):
         due, log_loss, sizes = (
             np.concatenate([pick(rows)[:, place][rows["valid"][:, place]] for rows in records])
@@ -202,7 +220,7 @@ def test_a_measure_with_a_cadence_is_computed_where_it_is_due_and_nowhere_else(s
 
 
 def test_two_cadences_do_not_disturb_each_other():
-    what, configuration = make_program(norm="ewn", slots=5), make_settings(target=-4.0, ratio=1.3)
+    what, configuration = make_program(norm="ewn", slots=5, measures=measures()), make_settings(target=-4.0, ratio=1.3)
     both = dataclasses.replace(what, measures=(Seldom(cadence=2), *what.measures, Seldom(cadence=5)))
     _, plain = run(what, lin_sep(), configuration)
     _, records = run(both, lin_sep(), configuration)

@@ -12,9 +12,10 @@ from tests.helpers import (
     lin_sep,
     make_program,
     make_settings,
+    measures,
     named,
     outcomes,
-    points,
+    points_of,
     run,
     started,
 )
@@ -24,27 +25,29 @@ from wnexp.training.seed import RUNNING
 
 
 def test_record_grids():
-    _, records = run(make_program(), lin_sep(), make_settings(max_steps=50, every=7, ratio=1.0, target=-1e9))
+    _, records = run(
+        make_program(measures=measures()), lin_sep(), make_settings(max_steps=50, every=7, ratio=1.0, target=-1e9)
+    )
     assert column(records, "step").tolist() == [0, 7, 14, 21, 28, 35, 42, 49, 50]
-    _, records = run(make_program(), lin_sep(), make_settings(max_steps=300, ratio=1.1, target=-1e9))
+    _, records = run(make_program(measures=measures()), lin_sep(), make_settings(max_steps=300, ratio=1.1, target=-1e9))
     steps = column(records, "step")
     assert steps[:10].tolist() == list(range(10)) and steps[-1] == 300
     assert (steps[1:] <= np.maximum(steps[:-1] + 1, np.ceil(steps[:-1] * 1.1))).all()
 
 
 def test_decay_rate_is_the_slope_between_records():
-    _, records = run(make_program(), lin_sep(), make_settings())
+    _, records = run(make_program(measures=measures()), lin_sep(), make_settings())
     log_loss, log_time, rate = (column(records, name) for name in ("log_loss", "log_time", "decay_rate"))
     np.testing.assert_allclose(rate[2:], -np.diff(log_loss)[1:] / np.diff(log_time)[1:], rtol=1e-12)
     assert np.isnan(rate[:2]).all(), "no time has passed before the first step"
 
 
 def test_max_steps_and_non_finite_outcomes():
-    state, records = run(make_program(), lin_sep(), make_settings(max_steps=17))
+    state, records = run(make_program(measures=measures()), lin_sep(), make_settings(max_steps=17))
     assert outcomes(state) == ["max_steps"] and column(records, "step")[-1] == 17
     data = lin_sep()
     wild = make_settings(max_steps=100, step_size=1e200, cap=1e200, frac=1.0, factor=1.0)
-    state, _ = run(make_program(optimizer="gd_constant"), data, wild)
+    state, _ = run(make_program(optimizer="gd_constant", measures=measures()), data, wild)
     assert outcomes(state) == ["non_finite"]
 
 
@@ -54,16 +57,20 @@ def test_stalls_end_as_step_underflow():
     dead = initialize(SMALL, 0, "uniform", "float64")
     dead[0]["weight"][:] = 0.0
     weights = jax.tree.map(lambda a: a[None], dead)
-    state, records = run(make_program(), data, make_settings(), weights=weights)
+    state, records = run(make_program(measures=measures()), data, make_settings(), weights=weights)
     assert outcomes(state) == ["step_underflow"] and column(records, "step").tolist()[0] == 0
     x = np.array([[1.0, 0.5], [1.0, 0.5]])
-    opposed = points(x, np.array([-1, 1]))
-    state, _ = run(make_program(LINEAR), opposed, make_settings(frac=1.0, step_size=1.0, cap=1.0, max_steps=10**6))
+    opposed = points_of(x, np.array([-1, 1]))
+    state, _ = run(
+        make_program(LINEAR, measures=measures()),
+        opposed,
+        make_settings(frac=1.0, step_size=1.0, cap=1.0, max_steps=10**6),
+    )
     assert outcomes(state) == ["step_underflow"]
 
 
 def test_snapshots_stop_the_chunk_at_the_crossing():
-    what, data = make_program(slots=64), lin_sep()
+    what, data = make_program(slots=64, measures=measures()), lin_sep()
     configuration = make_settings(target=-30.0, snapshots=(-5.0, -5.001, -20.0))
     functions, state = started(what, data, configuration)
     crossings = []
@@ -72,22 +79,28 @@ def test_snapshots_stop_the_chunk_at_the_crossing():
         before, after = np.asarray(rows["snapshots"])[int(filled[0]) - 1, 0]
         for index in range(before, after):
             crossings.append((index, float(state.optimizer.log_loss[0])))
-            assert (
-                np.asarray(named(what, rows)["steps"]["log_loss"])[int(filled[0]) - 1, 0] == state.optimizer.log_loss[0]
-            )
+            row = named(what, rows)["steps"]["log_loss"][int(filled[0]) - 1, 0]
+            assert float(row) == float(state.optimizer.log_loss[0])
     assert [index for index, _ in crossings] == [0, 1, 2]
     for index, log_loss in crossings:
         assert configuration.snapshots[index] - 0.5 < log_loss <= configuration.snapshots[index]
 
 
-@pytest.mark.parametrize("architecture", [SMALL, network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))])
-def test_blocks_of_samples_change_no_number(architecture):
+@pytest.mark.parametrize("kind", ["dense", pytest.param("convolutions", marks=pytest.mark.slow)])
+def test_blocks_of_samples_change_no_number(kind):
     """Data too large for memory go through the network in blocks, values and gradients, also a last smaller block."""
+    small = network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))
+    architecture = {"dense": SMALL, "convolutions": small}[kind]
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.uniform(1, 2, (6, 2)), -rng.uniform(1, 2, (5, 2))])
-    data = points(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))
+    data = points_of(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))
     whole, blocks = (
-        run(make_program(architecture, "ewn", block=block), data, make_settings(target=-3.0), seeds=(0, 1))[1]
+        run(
+            make_program(architecture, "ewn", block=block, measures=measures("test_set", "margins")),
+            data,
+            make_settings(target=-3.0),
+            seeds=(0, 1),
+        )[1]
         for block in (11, 4)
     )
     for name in ("log_loss", "weight_norm", "alignment", "log_test_loss", "test_accuracy"):

@@ -1,4 +1,4 @@
-"""The `wnexp` command: `main` reads the command line, one file a command does the rest."""
+"""The `wnexp` command: `main` reads the command line, one file per command does the rest."""
 
 from wnexp.cli.main import main
 

@@ -15,7 +15,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print one line a run."""
+    """Print one line per run."""
     from wnexp.cli import terminal
     from wnexp.errors import UserError
     from wnexp.runs import reader

@@ -155,7 +155,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
-    """The closing table of a sweep, one line a job, read from the run directories, and below it why jobs failed."""
+    """The closing table of a sweep, one line per job, read from the run directories, and below it why jobs failed."""
     print()
     rows = []
     for report in reports:

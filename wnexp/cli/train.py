@@ -126,26 +126,20 @@ def job(composed: Any) -> None:
 
 def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[str, Any]:
     """Train one job; what to report of it."""
-    from omegaconf import OmegaConf
-
     from wnexp.cli import terminal
-    from wnexp.config import compose
+    from wnexp.config.compose import Composed, typed
     from wnexp.runner import run_in
     from wnexp.runs import lock
     from wnexp.runs.files import shown
     from wnexp.training.options import OPTIONS
 
-    def save_hydra() -> None:
-        folder = directory / ".hydra"
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(composed, folder / "config.yaml")
-        OmegaConf.save(OmegaConf.create({"hydra": hydra}), folder / "hydra.yaml")
-        OmegaConf.save(hydra.overrides.task, folder / "overrides.yaml")
+    def save() -> None:
+        Composed(content=composed, hydra=hydra).save(directory)
 
     listener = terminal.TrainListener()
     try:
         with listener:
-            run_in(directory, compose.typed(composed, OPTIONS), [listener], save_hydra)
+            run_in(directory, typed(composed, OPTIONS), [listener], save)
     except lock.BusyError as error:
         if not is_sweep:
             raise

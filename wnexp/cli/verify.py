@@ -11,7 +11,7 @@ NAME, HELP = "verify", "the theory's claims, measured on runs, with verdicts"
 DESCRIPTION = """\
 Hold the theory's claims (wnexp/theory/README.md) against runs and print a verdict for each: holds, fails, or not
 reached with the depth it would need. Without PATH a standing battery is trained first, gradient flow to 1e4 nats into
-outputs/verify. Writes verify.parquet and one figure a claim there; with PATH beside the runs.
+outputs/verify. Writes verify.parquet and one figure per claim there; with PATH beside the runs.
 The exit code is 1 if a claim fails."""
 
 

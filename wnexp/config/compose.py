@@ -9,15 +9,19 @@ import copy
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
+from wnexp.config.hydra_errors import explain_hydra
 from wnexp.config.naming import run_directory
+from wnexp.config.overrides import check, prepared
 from wnexp.config.schema import Config, Options, Record, Stop, configs_folder
 from wnexp.errors import UserError
 from wnexp.settings import Setting, choose, settings
@@ -39,14 +43,38 @@ def store(options: Options) -> None:
                 hydra.store(group=group, name=name, node=node)
 
 
-def compose(overrides: Sequence[str], options: Options) -> tuple[DictConfig, str]:
-    """What Hydra composes from overrides, and the name of the run directory under `outputs`."""
+class Composed(NamedTuple):
+    """What Hydra makes of a command, and its record of it."""
+
+    content: DictConfig
+    hydra: DictConfig
+
+    @property
+    def name(self) -> str:
+        """Of the run directory, under `outputs`."""
+        return run_directory(self.hydra.runtime.choices, self.hydra.overrides.task)
+
+    def save(self, directory: Path) -> None:
+        """Write `.hydra/` into a run directory."""
+        folder = directory / ".hydra"
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.content, folder / "config.yaml")
+        OmegaConf.save(OmegaConf.create({"hydra": self.hydra}), folder / "hydra.yaml")
+        OmegaConf.save(self.hydra.overrides.task, folder / "overrides.yaml")
+
+
+def compose(words: Sequence[str], options: Options) -> Composed:
+    """What Hydra composes from the words of `wnexp train`, without options of Hydra's own. Raises `UserError`."""
     store(options)
-    with initialize_config_dir(str(configs_folder()), version_base="1.3"):
-        composed = hydra_compose("config", overrides=list(overrides), return_hydra_config=True)
+    try:
+        overrides = prepared(words)
+        check(overrides, options)
+        with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+            composed = hydra_compose("config", overrides=overrides, return_hydra_config=True)
+    except HydraException as error:
+        raise UserError(explain_hydra(error, options)) from None
     OmegaConf.set_struct(composed, False)
-    hydra = composed.pop("hydra")
-    return composed, run_directory(hydra.runtime.choices, list(overrides))
+    return Composed(hydra=composed.pop("hydra"), content=composed)
 
 
 def typed(composed: DictConfig, options: Options) -> Config:

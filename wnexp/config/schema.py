@@ -23,7 +23,7 @@ class Stop:
     """When a seed is done."""
 
     log_loss: float = setting(-300.0, "the target, in nats")
-    max_steps: int = setting(40000, "accepted steps", least=1, below=2**62)
+    max_steps: int = setting(40000, "largest number of accepted steps", least=1, below=2**62)
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ class Record:
     """When a record is made; the settings of the measures are `record.*` too."""
 
     every: int | None = setting(
-        None, "a record every so many steps", least=1, below=2**62, null="for the geometric grid of `points`"
+        None, "steps between two records", least=1, below=2**62, null="for the geometric grid of `points`"
     )
-    points: int = setting(400, "at most so many records up to stop.max_steps, every early step among them", least=2)
+    points: int = setting(
+        400, "largest number of records up to stop.max_steps; every early step is one of them", least=2
+    )
     of_measures: dict[str, Any] = field(default_factory=dict)
 
     def of(self, measure: Any) -> Any:
@@ -57,7 +59,7 @@ class Config:
     record: Record = field(default_factory=Record)
     seed: int = setting(0, "the first seed of the run", least=0, most=2**32 - 1)
     seeds: int = setting(1, "how many seeds, one after the other, trained as one program", least=1, most=10**6)
-    precision: str = setting("float64", "of weights and data", choices=("float32", "float64"))
+    precision: str = setting("float64", "number format of weights and data", choices=("float32", "float64"))
     device: str = setting(
         "auto", "auto: the best there is, a cpu for tiny networks", choices=("auto", "cpu", "gpu", "tpu")
     )
@@ -77,7 +79,12 @@ class Options:
         """The settings of the run itself: section ("" for the top) -> name -> setting."""
         of_measures: dict[str, Setting] = {}
         for measure in self.measures.values():
-            of_measures |= settings(measure)
+            own = settings(measure)
+            if twice := own.keys() & (of_measures.keys() | settings(Record).keys()):
+                raise ValueError(
+                    f"{type(measure).__name__}: record.{min(twice)} is a setting of something else already"
+                )
+            of_measures |= own
         return {"": settings(Config), "stop": settings(Stop), "record": settings(Record) | of_measures}
 
     def keys(self) -> dict[str, Setting]:

@@ -38,7 +38,7 @@ class Source:
         raise TypeError(f"{type(self).__name__} has no load")
 
     def files(self) -> dict[str, list[Path]]:
-        """Setting (`path`, `dir`) -> the user's files that are read for it: their contents are part of a run."""
+        """Setting that is a path -> the user's files that are read there: their contents are part of a run."""
         return {}
 
 
@@ -46,9 +46,11 @@ class Source:
 class Sampled(Source):
     """Published or given data, of which a part may be taken."""
 
-    seed: int = setting(0, "chooses the subset", least=0)
+    seed: int = setting(0, "random seed of the subset", least=0)
     labels: str = setting("classes", "as they are; parity: odd +1, even -1", choices=("classes", "parity"))
-    train_samples: int | None = setting(None, "a random subset of the training set", least=1, null="for all")
+    train_samples: int | None = setting(
+        None, "size of a random subset of the training set to use", least=1, null="for all"
+    )
 
     def read(self) -> Dataset:
         """The whole data set. Raises `UserError`."""

@@ -14,7 +14,7 @@ from wnexp.settings import setting
 class TwoClasses(Source):
     """Two classes of so many points, drawn by a seed."""
 
-    seed: int = setting(0, "of the points", least=0)
+    seed: int = setting(0, "random seed of the points", least=0)
     train_per_class: int = setting(2, "training points of each class", least=1, below=2**31)
     test_per_class: int = setting(50, "test points of each class", least=0, below=2**31)
 

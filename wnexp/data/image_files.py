@@ -22,7 +22,7 @@ import numpy as np
 from wnexp.errors import UserError
 
 
-class Images(NamedTuple):
+class RawImages(NamedTuple):
     """Raw images `(n, height, width, channels)` and labels `(n,)`, both uint8."""
 
     train_x: np.ndarray
@@ -31,12 +31,12 @@ class Images(NamedTuple):
     test_y: np.ndarray
 
 
-class Source(NamedTuple):
+class Published(NamedTuple):
     """Where a data set's files are and how they are read."""
 
     files: dict[str, str]  # file name -> md5
     mirrors: tuple[str, ...]
-    read: Callable[[list[Path]], Images]
+    read: Callable[[list[Path]], RawImages]
 
 
 _LARGEST = 2**31  # bytes of one array
@@ -62,10 +62,10 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _read_mnist(paths: list[Path]) -> Images:
+def _read_mnist(paths: list[Path]) -> RawImages:
     arrays = [_named(path, read_idx) for path in paths]
     train_x, train_y, test_x, test_y = (array[..., None] if array.ndim == 3 else array for array in arrays)
-    return Images(train_x, train_y, test_x, test_y)
+    return RawImages(train_x, train_y, test_x, test_y)
 
 
 class _Array:
@@ -122,14 +122,14 @@ def _read_batch(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     return x.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), np.array(batch[b"labels"], np.uint8)
 
 
-def _read_cifar(paths: list[Path]) -> Images:
+def _read_cifar(paths: list[Path]) -> RawImages:
     def read(path: Path):
         with tarfile.open(path, "r:*") as archive:
             members = [archive.extractfile(f"cifar-10-batches-py/{name}") for name in _BATCHES]
             return [_read_batch(member.read(_LARGEST)) for member in members if member is not None]
 
     *train, test = _named(paths[0], read)
-    return Images(np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]), *test)
+    return RawImages(np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]), *test)
 
 
 def _named(path: Path, read: Callable[[Path], Any]) -> Any:
@@ -142,7 +142,7 @@ def _named(path: Path, read: Callable[[Path], Any]) -> Any:
 
 
 SOURCES = {
-    "mnist": Source(
+    "mnist": Published(
         {
             "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -152,7 +152,7 @@ SOURCES = {
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         _read_mnist,
     ),
-    "fashion_mnist": Source(
+    "fashion_mnist": Published(
         {
             "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
@@ -165,7 +165,7 @@ SOURCES = {
         ),
         _read_mnist,
     ),
-    "cifar10": Source(
+    "cifar10": Published(
         {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
         (
             "https://www.cs.toronto.edu/~kriz/",
@@ -177,7 +177,7 @@ SOURCES = {
 }
 
 
-def load(name: str, directory: str | None) -> Images:
+def load(name: str, directory: str | None) -> RawImages:
     """The images of a data set, from `directory` or the user's cache folder; if none of the files is there, downloaded.
 
     Raises `UserError` that names what is missing, unreadable or cannot be downloaded.
@@ -194,7 +194,7 @@ def load(name: str, directory: str | None) -> Images:
     return images
 
 
-def _locate(name: str, source: Source, directory: str | None) -> list[Path]:
+def _locate(name: str, source: Published, directory: str | None) -> list[Path]:
     if directory is None:
         from platformdirs import user_cache_path
 
@@ -215,7 +215,7 @@ def _in_folder(folder: Path, file: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _download(name: str, source: Source, file: str, folder: Path) -> Path:
+def _download(name: str, source: Published, file: str, folder: Path) -> Path:
     """The file in `folder`, downloaded if it is not there whole. A broken download leaves what was there."""
     import pooch
     import requests

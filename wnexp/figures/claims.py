@@ -1,4 +1,4 @@
-"""Figures of `verify.parquet`: predictions against measurements, one figure a claim."""
+"""Figures of `verify.parquet`: predictions against measurements, one figure per claim."""
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
@@ -26,14 +26,14 @@ def draw(path: Path, folder: Path) -> list[Path]:
     written = []
     for claim, rows in table.groupby("claim", sort=False):
         written += save(_claim(str(claim), rows), folder, str(claim))
-    rates = table[(table["claim"] == "C6") & table["measured"].notna() & (table["verdict"] == "holds")]
+    rates = table[table["against_degree"] & table["measured"].notna() & (table["verdict"] == "holds")]
     if len(rates):
         written += save(_exponents(rates), folder, "exponents")
     return written
 
 
 def _claim(claim: str, rows: pd.DataFrame) -> Figure:
-    """Measured minus predicted with its uncertainty, one line a run, over a band of the tolerance."""
+    """Measured minus predicted with its uncertainty, one line per run, over a band of the tolerance."""
     rows = rows.iloc[::-1].reset_index(drop=True)
     figure, axes = panels(1, 1, width=7.0, height=1.3 + _ROW_INCHES * len(rows))
     panel = axes[0, 0]

@@ -32,7 +32,7 @@ def loss(series: Sequence[Series]) -> Figure:
 
 
 def loss_by_norm(series: Sequence[Series]) -> Figure | None:
-    """Log training loss against accepted steps, one panel a normalization, where each has several runs."""
+    """Log training loss against accepted steps, one panel per normalization, where each has several runs."""
     norms = list(dict.fromkeys(one.norm for one in series))
     groups = [[one for one in series if one.norm == norm] for norm in norms]
     if len(norms) < 2 or max(map(len, groups)) < 2:
@@ -110,7 +110,7 @@ def margin(series: Sequence[Series]) -> Figure | None:
 
 
 def loss_shares(series: Sequence[Series]) -> Figure | None:
-    """The loss-share vector of the first seed, one line a sample, one panel a series; not of a single sample."""
+    """The loss-share vector of the first seed, one line per sample, one panel per series; not of a single sample."""
     shown = [one for one in series if one.table("samples")["sample"].nunique() > 1]
     if not shown:
         return None

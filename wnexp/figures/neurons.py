@@ -30,7 +30,7 @@ def spread_layers(layers: Sequence[int]) -> list[int]:
 
 
 def norms(series: Sequence[Series]) -> Figure:
-    """`||w_u||` of every neuron against accepted steps, one panel a series."""
+    """`||w_u||` of every neuron against accepted steps, one panel per series."""
     shown = [(one, one.of_first_seed("neurons")) for one in series]
     return _by_series(shown, "weight_norm", r"weight norm $\|w_u\|$")
 
@@ -90,7 +90,7 @@ def _neuron_lines(panel: Axes, neurons: pd.DataFrame, column: str, notes: list[s
 
 
 def directions(series: Sequence[Series]) -> Figure | None:
-    """The direction of the neurons active at the end against accepted steps; first trained layer, one panel a series.
+    """The direction of the neurons active at the end against accepted steps; first trained layer, one panel per series.
 
     Of neurons with at most three weights the components of `w_u / ||w_u||`, of others the cosine with their last one.
     """

@@ -55,14 +55,13 @@ def boundary(series: Sequence[Series]) -> Figure | None:
 
 
 def paths(series: Sequence[Series]) -> Figure | None:
-    """Paths of the two weights of a diagonal network in the (w1, w2) plane, one line a start."""
+    """Paths of the two weights of a diagonal network in the (w1, w2) plane, one line per start."""
     shown = []
     for one in series:
-        if one.config["model.name"] == "diagonal":
-            neurons = one.table("neurons")
-            neurons = neurons[neurons["direction"].notna()]
-            if set(neurons["neuron"]) == {0, 1}:
-                shown.append((one, neurons))
+        neurons = one.table("neurons")
+        is_scalar = neurons["direction"].str.len() == 1
+        if len(neurons) and is_scalar.all() and set(neurons["neuron"]) == {0, 1} and neurons["layer"].nunique() == 1:
+            shown.append((one, neurons))
     if not shown:
         return None
     figure, axes = panels(1, 1, width=4.2, height=3.6)

@@ -56,7 +56,9 @@ class Series:
                 frames.append(frame[~frame["seed"].isin(seen)] if "seed" in frame else frame)
                 if "seed" not in frame:
                     break
-            self._cache[name] = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_NEEDED[name])
+            self._cache[name] = (
+                pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_NEEDED.get(name))
+            )
         return self._cache[name]
 
     @property
@@ -140,8 +142,8 @@ def _rank(law: Mapping[str, Any] | None) -> tuple[bool, bool, float]:
 
 
 def _tables(run: Run) -> Tables:
-    """The tables of a run that figures show. Raises `UserError` for a file that cannot be read."""
-    return {name: run.frame(name) for name in _NEEDED if name in run.tables}
+    """The tables of a run. Raises `UserError` for a file that cannot be read."""
+    return {name: run.frame(name) for name in run.tables}
 
 
 def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:

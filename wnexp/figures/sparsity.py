@@ -93,7 +93,7 @@ def _accuracy(table: pd.DataFrame) -> tuple[str, str]:
 
 
 def pruning(series: Sequence[Series]) -> Figure | None:
-    """Best accuracy over the scores against percent of hidden neurons removed, one panel a log loss."""
+    """Best accuracy over the scores against percent of hidden neurons removed, one panel per log loss."""
     shown = [(one, table) for one in series if len(table := one.table("pruning"))]
     if not shown:
         return None
@@ -113,7 +113,7 @@ def pruning(series: Sequence[Series]) -> Figure | None:
 
 
 def pruning_scores(series: Sequence[Series]) -> Figure | None:
-    """Accuracy by each score by itself, mean over seeds: one row a series, one panel a log loss.
+    """Accuracy by each score by itself, mean over seeds: one row per series, one panel per log loss.
 
     More than `MOST_COLUMNS` series have one panel each, the deepest level.
     """

@@ -1,7 +1,7 @@
 """What a measure is: columns of a table, computed from one look at the training set, at a cadence of its own."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +34,6 @@ class Look(NamedTuple):
     test_outputs: Float[Array, "m k"] | None = None  # None without a test set
     test_labels: Int[Array, " m"] | None = None
     progress: Mapping[str, Array] = {}  # of the optimizer: the columns of `Progress`
-    log_loss_at: Callable | None = None  # effective weights -> log L, for measures that differentiate further
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Columns of `neurons`, one row a neuron of a trained layer."""
+"""Columns of `neurons`, one row per neuron of a trained layer."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Columns of `samples`, one row a training sample."""
+"""Columns of `samples`, one row per training sample."""
 
 from dataclasses import dataclass
 from typing import ClassVar

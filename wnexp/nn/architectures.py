@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,18 @@ class Model:
 
     init: str = setting(
         "uniform",
-        "(-1,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: linear nets of any depth start as one",
+        "uniform: in (-1,1)/sqrt(fan-in); normal: of variance 2/fan-in; same_function: linear nets of any depth "
+        "start as one function",
     )
     initial_weights: str | None = setting(None, "start from this .safetensors file instead")
 
     def network(self, inputs: int, outputs: int, image: Image | None) -> Network:
         """The architecture for inputs of that size. Raises `UserError` where the parts do not fit."""
         raise TypeError(f"{type(self).__name__} has no network")
+
+    def files(self) -> dict[str, list[Path]]:
+        """Setting that is a path -> the user's files that are read there: their contents are part of a run."""
+        return {"initial_weights": [Path(self.initial_weights).expanduser()]} if self.initial_weights else {}
 
     def start(self, architecture: Network, seeds: Sequence[int], dtype: str) -> list[Any]:
         """The random initial weights of every seed, numpy arrays. Raises `UserError`."""
@@ -51,10 +57,10 @@ class _Layered(Model):
 
     widths: list[int] = setting([8], "hidden widths; [] is a linear model", least=1, below=2**31)
     depth: int | None = setting(
-        None, "number of layers: the one width of `widths` for every hidden layer", least=1, most=1000
+        None, "number of layers, every hidden one with the one width of `widths`", least=1, most=1000
     )
     activation: str = setting("relu_squared", "follows every layer but the last: linear, relu, relu_squared")
-    bias: str = setting("none", "of the first layer", choices=("none", "first"))
+    bias: str = setting("none", "first: the first layer has a bias", choices=("none", "first"))
 
     def _hidden(self) -> tuple[int, ...]:
         """The hidden widths; with `depth` the one width, once for every hidden layer."""
@@ -122,6 +128,10 @@ class Diagonal(Model):
         if outputs != 1:
             raise UserError(f"model=diagonal has one output, the data have {outputs} classes; use model=mlp")
         return network.diagonal(inputs)
+
+    def files(self) -> dict[str, list[Path]]:
+        """Setting that is a path -> the user's files that are read there: their contents are part of a run."""
+        return {"initial_weights": [Path(self.initial_weights).expanduser()]} if self.initial_weights else {}
 
     def start(self, architecture, seeds, dtype):
         weights = super().start(architecture, seeds, dtype)

@@ -34,7 +34,7 @@ def _same_function(network: Network, seed: int) -> list[np.ndarray]:
     return [*drawn[:-1], np.linalg.pinv(product) @ start]
 
 
-# Scheme -> `(network, seed) -> one weight array a layer`.
+# Scheme -> `(network, seed) -> one weight array per layer`.
 INITIALIZERS = {
     "uniform": functools.partial(_by_layer, _uniform),
     "normal": functools.partial(_by_layer, _normal),

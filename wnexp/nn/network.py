@@ -1,7 +1,7 @@
 """Homogeneous feed-forward networks `Phi(w; x)`: architecture -> outputs, degrees `k_l`.
 
 Nothing here knows of normalization: a network multiplies with *effective weights*. A network is a tuple of
-layers; its weights are a tuple with one dict a layer, `{"weight": (..., neurons)}` and perhaps
+layers; its weights are a tuple with one dict per layer, `{"weight": (..., neurons)}` and perhaps
 `{"bias": (neurons,)}`. The last axis is always the neuron axis. An activation follows every layer but the last.
 
 An activation that is positively homogeneous of degree `a` makes `Phi` homogeneous of degree

@@ -86,6 +86,7 @@ class Norm:
     )
     starts_as_weights: bool = False  # v_u = w_u at first, whatever `v_norm` is
     law: ClassVar[Law | None] = None  # None: nothing is known, claims that need it do not apply
+    is_identity: ClassVar[bool] = False  # the parameters are the weights
 
     def by_layer(self, count: int) -> "tuple[Norm, ...]":
         """The norm of each of so many layers."""
@@ -108,8 +109,8 @@ class Norm:
 
     def to_weights(self, parameters: Parameters) -> Array:
         """The effective weight array."""
-        factors = self.weight_and_scale(parameters)
-        return factors["scale"] * factors["weight"] if "scale" in factors else factors["weight"]
+        parts = self.weight_and_scale(parameters)
+        return parts["scale"] * parts["weight"] if "scale" in parts else parts["weight"]
 
     def _start_direction(self, weight: Array) -> Array:
         return weight if self.starts_as_weights else scale_to(self.v_norm, weight) * weight
@@ -142,6 +143,7 @@ class Unnormalized(Norm):
     """The parameters are the weights; the settings change nothing."""
 
     law: ClassVar[Law | None] = Law(power=1.0, normalizes=False)
+    is_identity: ClassVar[bool] = True
 
     def from_weights(self, weight):
         return {"w": weight}
@@ -191,7 +193,7 @@ NORMS: dict[str, Norm] = {"none": Unnormalized(), "swn": StandardWeightNorm(), "
 def from_weights(weights, norms: Sequence[Norm]):
     """Parameters of a network that compute the same function as `weights`.
 
-    `weights` holds one entry a layer, a dict with `weight` and perhaps `bias`, or None for a layer that is
+    `weights` holds one entry per layer, a dict with `weight` and perhaps `bias`, or None for a layer that is
     not trained; `norms` are the parametrizations of each. Biases are plain parameters.
     """
     return _by_layer(lambda entry, norm: norm.from_weights(entry["weight"]), weights, norms)

@@ -26,7 +26,7 @@ def merge(trained, fixed):
 
 
 def to_arrays(weights: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """The arrays of a weights file from one dict a layer."""
+    """The arrays of a weights file from one dict per layer."""
     layers = enumerate(weights)
     return {f"layers.{index}.{name}": np.asarray(array) for index, layer in layers for name, array in layer.items()}
 

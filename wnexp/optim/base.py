@@ -19,7 +19,7 @@ _MOST_FRUITLESS = 1000
 _FRUITLESS_MOVE = 100
 _SMALLEST_STEP_SIZE = 1e-290  # even a gradient that is not finite ends here
 
-Numbers = Mapping[str, Array]  # what a sweep may vary without a new compilation, by name
+Hyperparameters = Mapping[str, Array]  # what a sweep may vary without a new compilation, by name
 
 
 class Problem(NamedTuple):
@@ -61,8 +61,8 @@ class Proposal(NamedTuple):
 class Rule:
     """A step rule with its settings as fields; a row of `OPTIMIZERS`.
 
-    Numbers that a sweep varies are settings marked `traced`: compiled programs get them by name from `numbers`, all
-    other fields select a program.
+    Numbers that a sweep varies are settings marked `traced`: compiled programs get them by name from
+    `hyperparameters`, all other fields select a program.
     """
 
     full_batch: ClassVar[bool] = True  # an attempt sees the whole training set once; else it is an epoch of batches
@@ -70,20 +70,24 @@ class Rule:
     geometry: ClassVar[str] = "l2"  # the norm in which a step is steepest, whose margin grows
     is_flow: ClassVar[bool] = False  # the continuous limit of gradient descent
 
-    def numbers(self, continued: bool) -> dict[str, float | bool]:
-        """The traced numbers; `continued` says that the run starts from given weights."""
-        raise TypeError(f"{type(self).__name__} has no numbers")
+    def hyperparameters(self, continued: bool) -> dict[str, float | bool]:
+        """The traced numbers, `step_size` among them; `continued` says that the run starts from given weights."""
+        raise TypeError(f"{type(self).__name__} has no hyperparameters")
 
-    def init(self, problem: Problem, parameters, numbers: Numbers) -> tuple[Float[Array, ""], Any]:
+    def init(self, problem: Problem, parameters, hyperparameters: Hyperparameters) -> tuple[Float[Array, ""], Any]:
         """`log L` at the initial parameters and the rule's first memory."""
         raise TypeError(f"{type(self).__name__} has no init")
 
-    def propose(self, problem: Problem, now: State, numbers: Numbers) -> Proposal:
+    def propose(self, problem: Problem, now: State, hyperparameters: Hyperparameters) -> Proposal:
         """The next state."""
         raise TypeError(f"{type(self).__name__} has no propose")
 
     def check(self, network: Network, norm: Norm, precision: str) -> None:
         """Raise `UserError` where the rule cannot train that network in that precision."""
+
+    def notes(self, samples: int) -> list[str]:
+        """What a user may not expect of it on so many training samples."""
+        return []
 
     def prepare(self, network: Network) -> Network:
         """The network as this rule differentiates it."""
@@ -95,15 +99,15 @@ class Rule:
         return False
 
 
-def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> State:
+def start(rule: Rule, problem: Problem, parameters, hyperparameters: Hyperparameters) -> State:
     """The state at the initial parameters."""
-    log_loss, memory = rule.init(problem, parameters, numbers)
+    log_loss, memory = rule.init(problem, parameters, hyperparameters)
     zero = jnp.zeros((), int)
     return State(
         parameters=parameters,
         memory=memory,
         log_loss=log_loss,
-        step_size=jnp.asarray(numbers["step_size"], log_loss.dtype),
+        step_size=jnp.asarray(hyperparameters["step_size"], log_loss.dtype),
         log_time=jnp.full_like(log_loss, -jnp.inf),
         step=zero,
         attempts=zero,
@@ -111,9 +115,9 @@ def start(rule: Rule, problem: Problem, parameters, numbers: Numbers) -> State:
     )
 
 
-def attempt(rule: Rule, problem: Problem, now: State, numbers: Numbers) -> State:
+def attempt(rule: Rule, problem: Problem, now: State, hyperparameters: Hyperparameters) -> State:
     """One proposal, accepted or refused."""
-    proposal = rule.propose(problem, now, numbers)
+    proposal = rule.propose(problem, now, hyperparameters)
     new, accept = proposal.state, proposal.accept
     chosen = jax.tree.map(lambda new, old: jnp.where(accept, new, old), new, now)
     moves = jax.tree.leaves(jax.tree.map(_relative_move, new.parameters, now.parameters))

@@ -8,7 +8,7 @@ On `L` the step is `eta = lr * Lref^(1/frac - 1)`, and `frac = 0` means `eta = l
 `Lref` is the loss one accepted step *earlier*; the very first step uses 1 (or, continuing from given weights, their
 loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not finite is refused and `lr`
 divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its cap (the paper: both 1.1).
-Loss and gradient of a proposal are evaluated together, so one evaluation an attempt suffices.
+Loss and gradient of a proposal are evaluated together, so one evaluation per attempt suffices.
 """
 
 import math
@@ -19,12 +19,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from wnexp.optim.base import Numbers, Problem, Proposal, Rule, State, moved
+from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State, moved
 from wnexp.settings import setting
 
 
+class GradientMemory(NamedTuple):
+    """What every full-batch rule remembers."""
+
+    gradient: tuple  # of log L at the effective weights
+
+
 class Memory(NamedTuple):
-    """What full-batch descent remembers."""
+    """What loss-based full-batch descent remembers."""
 
     gradient: tuple  # of log L at the effective weights
     log_reference: Float[Array, ""]  # log Lref (nats)
@@ -34,15 +40,15 @@ class Memory(NamedTuple):
 class LossBased(Rule):
     """The settings and the judgement of the loss-based step."""
 
-    step_size: float = setting(0.01, "the first lr", above=0, traced=True)
-    step_size_cap: float | None = setting(0.01, "lr grows up to it", above=0, null="for no cap", traced=True)
+    step_size: float = setting(0.01, "the first step size, called lr", above=0, traced=True)
+    step_size_cap: float | None = setting(0.01, "bound that lr grows to", above=0, null="for no cap", traced=True)
     frac: float = setting(30.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)
-    factor: float = setting(1.1, "lr grows by it after an accepted step", above=1, traced=True)
+    factor: float = setting(1.1, "factor that lr grows by after an accepted step", above=1, traced=True)
     shrink: float | None = setting(
-        None, "lr is divided by it after a refused step", above=1, null="for optimizer.factor", traced=True
+        None, "divisor of lr after a refused step", above=1, null="for optimizer.factor", traced=True
     )
 
-    def numbers(self, continued):
+    def hyperparameters(self, continued):
         return {
             "step_size": self.step_size,
             "cap": math.inf if self.step_size_cap is None else self.step_size_cap,
@@ -53,61 +59,57 @@ class LossBased(Rule):
         }
 
 
-def first_log_reference(log_loss: Array, numbers: Numbers) -> Array:
+def first_log_reference(log_loss: Array, hyperparameters: Hyperparameters) -> Array:
     """`log Lref` of the first step."""
-    return jnp.where(numbers["continued"], log_loss, 0.0)
+    return jnp.where(hyperparameters["continued"], log_loss, 0.0)
 
 
-def log_step(step_size: Array, log_reference: Array, numbers: Numbers) -> Array:
+def log_step(step_size: Array, log_reference: Array, hyperparameters: Hyperparameters) -> Array:
     """`log eta`, the log of the step on `L` (nats)."""
-    return jnp.log(step_size) + numbers["exponent"] * log_reference
+    return jnp.log(step_size) + hyperparameters["exponent"] * log_reference
 
 
-def judged(now: State, proposal: State, numbers: Numbers) -> Proposal:
+def judged(now: State, proposal: State, hyperparameters: Hyperparameters) -> Proposal:
     """The paper's rule: refuse a higher or non-finite loss; the step size grows after a success, below its cap."""
     return Proposal(
         state=proposal,
         accept=jnp.isfinite(proposal.log_loss) & (proposal.log_loss <= now.log_loss),
         step_size_if_accepted=jnp.where(
-            now.step_size < numbers["cap"], now.step_size * numbers["factor"], now.step_size
+            now.step_size < hyperparameters["cap"], now.step_size * hyperparameters["factor"], now.step_size
         ),
-        step_size_if_refused=now.step_size / numbers["shrink"],
+        step_size_if_refused=now.step_size / hyperparameters["shrink"],
     )
 
 
-def full_batch_start(problem: Problem, parameters, numbers: Numbers) -> tuple[Array, Memory]:
-    """`log L` and the first memory."""
-    weights = problem.to_weights(parameters)
-    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
-    return log_loss, Memory(gradient=gradient, log_reference=first_log_reference(log_loss, numbers))
+def look(problem: Problem, parameters) -> tuple[Array, tuple]:
+    """`log L` of the whole training set and its gradient in the effective weights."""
+    return jax.value_and_grad(problem.log_loss)(problem.to_weights(parameters), problem.x, problem.y)
 
 
-def full_batch_step(problem: Problem, now: State, log_eta: Array, scale: Array) -> State:
-    """`theta - scale * grad log L`, `log eta` its step on `L`."""
+def full_batch_step(problem: Problem, now: State, log_eta: Array, scale: Array) -> tuple[State, tuple]:
+    """`theta - scale * grad log L`, `log eta` its step on `L`, and the gradient there; the memory is the old one."""
     _, pull_back = jax.vjp(problem.to_weights, now.parameters)
     parameters = moved(now.parameters, pull_back(now.memory.gradient)[0], scale)
-    weights = problem.to_weights(parameters)
-    log_loss, gradient = jax.value_and_grad(problem.log_loss)(weights, problem.x, problem.y)
-    return now._replace(
-        parameters=parameters,
-        memory=Memory(gradient=gradient, log_reference=now.log_loss),
-        log_loss=log_loss,
-        log_time=jnp.logaddexp(now.log_time, log_eta),
-    )
+    log_loss, gradient = look(problem, parameters)
+    log_time = jnp.logaddexp(now.log_time, log_eta)
+    return now._replace(parameters=parameters, log_loss=log_loss, log_time=log_time), gradient
 
 
 @dataclass(frozen=True)
 class GradientDescent(LossBased):
     """Full-batch gradient descent with the loss-based step, accept/reject."""
 
-    def init(self, problem, parameters, numbers):
-        return full_batch_start(problem, parameters, numbers)
+    def init(self, problem, parameters, hyperparameters):
+        log_loss, gradient = look(problem, parameters)
+        return log_loss, Memory(gradient=gradient, log_reference=first_log_reference(log_loss, hyperparameters))
 
-    def propose(self, problem, now, numbers):
+    def propose(self, problem, now, hyperparameters):
         log_reference = now.memory.log_reference
-        scale = now.step_size * jnp.exp(numbers["exponent"] * log_reference + now.log_loss)
-        log_eta = log_step(now.step_size, log_reference, numbers)
-        return judged(now, full_batch_step(problem, now, log_eta, scale), numbers)
+        scale = now.step_size * jnp.exp(hyperparameters["exponent"] * log_reference + now.log_loss)
+        log_eta = log_step(now.step_size, log_reference, hyperparameters)
+        state, gradient = full_batch_step(problem, now, log_eta, scale)
+        memory = Memory(gradient=gradient, log_reference=now.log_loss)
+        return judged(now, state._replace(memory=memory), hyperparameters)
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,17 @@ class ConstantGradientDescent(Rule):
 
     step_size: float = setting(0.001, "the step on L", above=0, traced=True)
 
-    def numbers(self, continued):
-        return {"step_size": self.step_size, "continued": continued}
+    def hyperparameters(self, continued):
+        return {"step_size": self.step_size}
 
-    def init(self, problem, parameters, numbers):
-        return full_batch_start(problem, parameters, numbers)
+    def init(self, problem, parameters, hyperparameters):
+        log_loss, gradient = look(problem, parameters)
+        return log_loss, GradientMemory(gradient)
 
-    def propose(self, problem, now, numbers):
+    def propose(self, problem, now, hyperparameters):
         scale = now.step_size * jnp.exp(now.log_loss)
-        state = full_batch_step(problem, now, jnp.log(now.step_size), scale)
+        state, gradient = full_batch_step(problem, now, jnp.log(now.step_size), scale)
+        state = state._replace(memory=GradientMemory(gradient))
         return Proposal(
             state=state, accept=True, step_size_if_accepted=now.step_size, step_size_if_refused=now.step_size
         )

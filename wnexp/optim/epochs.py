@@ -24,7 +24,7 @@ from wnexp.optim.descent import LossBased, first_log_reference, judged, log_step
 from wnexp.settings import setting
 
 
-class Memory(NamedTuple):
+class EpochMemory(NamedTuple):
     """What epochs remember."""
 
     log_reference: Float[Array, ""]  # log Lref (nats)
@@ -35,24 +35,32 @@ class Epochs(LossBased):
     """Mini-batch epochs: a fresh shuffle, every sample once, the last, smaller batch kept."""
 
     full_batch: ClassVar[bool] = False
-    batch_size: int | None = setting(128, "samples a step", least=1)
+    batch_size: int | None = setting(128, "samples per step", least=1)
     clipped: bool = False
 
     def check(self, network, norm, precision):
         if self.batch_size is None:
             raise UserError("optimizer.batch_size=null: mini-batches need an integer of at least 1")
 
-    def init(self, problem, parameters, numbers):
-        log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
-        return log_loss, Memory(log_reference=first_log_reference(log_loss, numbers))
+    def notes(self, samples):
+        if self.batch_size is None or self.batch_size <= samples:
+            return []
+        return [
+            f"optimizer.batch_size={self.batch_size} is more than the {samples} training samples; an epoch is one step "
+            "on all of them"
+        ]
 
-    def propose(self, problem, now, numbers):
+    def init(self, problem, parameters, hyperparameters):
+        log_loss = problem.log_loss(problem.to_weights(parameters), problem.x, problem.y)
+        return log_loss, EpochMemory(log_reference=first_log_reference(log_loss, hyperparameters))
+
+    def propose(self, problem, now, hyperparameters):
         assert self.batch_size is not None
         samples = problem.x.shape[0]
         batch = min(self.batch_size, samples)
         order = jax.random.permutation(jax.random.fold_in(problem.key, now.attempts), samples)
         log_reference = now.memory.log_reference
-        log_eta = log_step(now.step_size, log_reference, numbers)
+        log_eta = log_step(now.step_size, log_reference, hyperparameters)
 
         def log_loss_of(parameters, x, y):
             return problem.log_loss(problem.weights_and_scales(parameters), x, y)
@@ -70,8 +78,8 @@ class Epochs(LossBased):
         steps = -(-samples // batch)
         proposal = now._replace(
             parameters=parameters,
-            memory=Memory(log_reference=log_loss),
+            memory=EpochMemory(log_reference=log_loss),
             log_loss=log_loss,
             log_time=jnp.logaddexp(now.log_time, log_eta + jnp.log(float(steps))),
         )
-        return judged(now, proposal, numbers)
+        return judged(now, proposal, hyperparameters)

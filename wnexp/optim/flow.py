@@ -12,7 +12,7 @@ An error in the clock does no harm: `log t = log U - log L(w)` takes the loss wh
 The loss shares of the samples settle within a few nats, and under SWN the directions `||w_u||^2` times as fast: the
 problem is stiff, though the solution itself changes by a factor only while `tau` does. An explicit method needs
 a step a nat; a linearly implicit one takes steps in proportion to `tau`, about a thousand to 1e4 nats and a few hundred
-for every further decade. An iterated implicit method does not do: off the slow manifold the exponentials of the loss
+for every further decade. An iterated implicit method does not work: off the slow manifold the exponentials of the loss
 defeat its iteration (diffrax's Kvaerno5 under SWN: 3,000 steps for 150 nats). A step solves in units of each neuron's
 norm, so one tolerance serves all variables.
 """
@@ -29,8 +29,8 @@ from jaxtyping import Array, Float
 
 from wnexp.errors import UserError
 from wnexp.nn.weightnorm import neuron_norms
-from wnexp.optim.base import Problem, Proposal, Rule
-from wnexp.optim.descent import Memory, full_batch_start
+from wnexp.optim.base import Problem, Proposal, Rule, State
+from wnexp.optim.descent import GradientMemory, look
 from wnexp.settings import setting
 
 _SAFETY, _MOST_SHRINKING, _MOST_GROWTH = 0.9, 0.2, 5.0
@@ -66,6 +66,26 @@ def _velocity(problem: Problem, parameters, gradient) -> tuple[Float[Array, " p"
     return direction, jnp.vdot(ravel_pytree(pulled)[0], direction)
 
 
+def _nats(problem: Problem, now: State) -> Array:
+    """The length of the next step: what the error allows, up to the next landing, and no more than a share of `tau`."""
+    ahead = jnp.max(jnp.where(problem.landings < now.log_loss, problem.landings, -jnp.inf))
+    gap = (now.log_loss - ahead) + _BEYOND * jnp.maximum(1.0, jnp.abs(ahead))
+    return jnp.minimum(jnp.minimum(now.step_size, gap), _LONGEST_STEP * (1 + jnp.abs(now.log_loss)))
+
+
+def _controlled(now: State, reached: State, accept: Array, nats: Array, growth: Array) -> Proposal:
+    """The proposal, with the step lengths that the error of this one allows."""
+    factor = jnp.clip(_SAFETY * growth, _MOST_SHRINKING, _MOST_GROWTH)
+    grown = jnp.where(now.fruitless > 0, jnp.minimum(factor, 1.0), factor) * nats
+    return Proposal(
+        state=reached,
+        accept=accept,
+        # A step cut short says nothing against the longer one.
+        step_size_if_accepted=jnp.where(nats < now.step_size, jnp.maximum(grown, now.step_size), grown),
+        step_size_if_refused=nats * jnp.minimum(factor, 0.5),
+    )
+
+
 @dataclass(frozen=True)
 class Flow(Rule):
     """Gradient flow, the loss as its clock. One step is one step of an adaptive solver."""
@@ -77,7 +97,7 @@ class Flow(Rule):
     )
     solver: str = setting(
         "rosenbrock",
-        "rosenbrock: implicit, to any depth; tsit5: explicit, a few steps a nat, networks of any size",
+        "rosenbrock: implicit, to any depth; tsit5: explicit, a few steps per nat, networks of any size",
         choices=("rosenbrock", "tsit5"),
     )
     variables: str = setting(
@@ -97,7 +117,7 @@ class Flow(Rule):
         if self.solver == "rosenbrock" and unknowns > MOST_UNKNOWNS:
             raise UserError(
                 f"optimizer=flow with its implicit solver takes at most {MOST_UNKNOWNS:,} weights, this network has "
-                f"{unknowns:,}; optimizer.solver=tsit5 takes any number, a few steps a nat"
+                f"{unknowns:,}; optimizer.solver=tsit5 takes any number, a few steps per nat"
             )
         if norm.output_v == "raw" and self.steps_on_weights:
             raise UserError("norm.output_v=raw needs optimizer.variables=parameters under optimizer=flow")
@@ -105,13 +125,14 @@ class Flow(Rule):
     def prepare(self, network):
         return replace(network, activation=network.activation.sliding())
 
-    def numbers(self, continued):
-        return {"step_size": self.step_size, "tolerance": self.tolerance, "continued": continued}
+    def hyperparameters(self, continued):
+        return {"step_size": self.step_size, "tolerance": self.tolerance}
 
-    def init(self, problem, parameters, numbers):
-        return full_batch_start(problem, parameters, numbers)
+    def init(self, problem, parameters, hyperparameters):
+        log_loss, gradient = look(problem, parameters)
+        return log_loss, GradientMemory(gradient)
 
-    def propose(self, problem, now, numbers):
+    def propose(self, problem, now, hyperparameters):
         """One step of the solver, `now.step_size` nats long or up to the next of `problem.landings`.
 
         Accepted when the error estimate is within the tolerance, relative to each neuron's norm and to `U`, and the
@@ -122,9 +143,7 @@ class Flow(Rule):
 
         flat, unravel = ravel_pytree(now.parameters)
         scale = ravel_pytree(jax.tree.map(_scale, now.parameters))[0]
-        ahead = jnp.max(jnp.where(problem.landings < now.log_loss, problem.landings, -jnp.inf))
-        gap = (now.log_loss - ahead) + _BEYOND * jnp.maximum(1.0, jnp.abs(ahead))
-        nats = jnp.minimum(jnp.minimum(now.step_size, gap), _LONGEST_STEP * (1 + jnp.abs(now.log_loss)))
+        nats = _nats(problem, now)
         clock = jnp.exp(now.log_time + now.log_loss)
         _, speed = _velocity(problem, now.parameters, now.memory.gradient)
         clock_scale = clock + jnp.minimum(nats, 1.0) / speed
@@ -141,23 +160,16 @@ class Flow(Rule):
         solver_state = solver.init(term, zero, nats, state, None)
         state, error, _, _, _ = solver.step(term, zero, nats, state, None, solver_state, made_jump=True)
         parameters = unravel(state[:-1] * scale)
-        log_loss, gradient = jax.value_and_grad(problem.log_loss)(problem.to_weights(parameters), problem.x, problem.y)
+        log_loss, gradient = look(problem, parameters)
         log_time = jnp.log(state[-1] * clock_scale) - log_loss
-        error = jnp.max(jnp.abs(error)) / numbers["tolerance"]
+        error = jnp.max(jnp.abs(error)) / hyperparameters["tolerance"]
         error = jnp.where(jnp.isfinite(error), error, jnp.inf)
         accept = (error <= 1) & (log_loss < now.log_loss) & jnp.isfinite(log_time)
-        factor = jnp.clip(_SAFETY * error ** (-1 / solver.order(term)), _MOST_SHRINKING, _MOST_GROWTH)  # pyright: ignore
         reached = now._replace(
             parameters=parameters,
-            memory=Memory(gradient=gradient, log_reference=now.log_loss),
+            memory=GradientMemory(gradient),
             log_loss=log_loss,
             log_time=log_time,
         )
-        grown = jnp.where(now.fruitless > 0, jnp.minimum(factor, 1.0), factor) * nats
-        # A step cut short says nothing against the longer one.
-        return Proposal(
-            state=reached,
-            accept=accept,
-            step_size_if_accepted=jnp.where(nats < now.step_size, jnp.maximum(grown, now.step_size), grown),
-            step_size_if_refused=nats * jnp.minimum(factor, 0.5),
-        )
+        growth = error ** (-1 / solver.order(term))  # pyright: ignore[reportOperatorIssue]
+        return _controlled(now, reached, accept, nats, growth)

@@ -43,7 +43,7 @@ def _padded(rows) -> np.ndarray:
 
 
 class Rodas5P(diffrax.AbstractAdaptiveSolver):
-    """Rosenbrock's method of order 5(4), L-stable: one Jacobian and one factorization a step, no iteration.
+    """Rosenbrock's method of order 5(4), L-stable: one Jacobian and one factorization per step, no iteration.
 
     For autonomous equations with a flat state `(p,)`. Stage `i` solves
     `(1/(gamma h) - J) k_i = f(y + sum_j a_ij k_j) + sum_j c_ij k_j / h`; the last `k` is the error estimate.

@@ -60,5 +60,5 @@ def read_table(path: Path) -> pa.Table:
     Raises `UserError` if it says that it holds more than the memory, `OSError` or `ValueError` if it is damaged.
     """
     with pq.ParquetFile(path, page_checksum_verification=True) as stored:
-        resources.check(8 * stored.metadata.num_rows * stored.metadata.num_columns, f"{path} as it says")
+        resources.check(8 * stored.metadata.num_rows * stored.metadata.num_columns, f"{path}, by its own header,")
         return stored.read()

@@ -8,21 +8,18 @@ from typing import Any
 
 from wnexp.config.schema import Config, flat
 
-_PATHS = ("data.path", "data.dir", "model.initial_weights")
 _DIGEST = "(sha256)"
 
 
 def identity(config: Config) -> dict[str, Any]:
     """The flat settings of a run, with the digests of the files that it reads."""
     settings = flat(config)
-    files = {f"data.{name}": paths for name, paths in config.data.files().items()}
-    for key in _PATHS:
-        if settings.get(key) is not None:
-            path = Path(settings[key]).expanduser().resolve()
-            settings[key] = str(path)
-            read = files.get(key, [path])
-            if read and all(file.is_file() for file in read):
-                settings[f"{key} {_DIGEST}"] = _digest(read)
+    for group in ("data", "model"):
+        for name, files in getattr(config, group).files().items():
+            key = f"{group}.{name}"
+            settings[key] = str(Path(settings[key]).expanduser().resolve())
+            if files and all(file.is_file() for file in files):
+                settings[f"{key} {_DIGEST}"] = _digest(files)
     return settings
 
 
@@ -53,7 +50,8 @@ def differing_keys(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
     """The keys whose values differ, as `key (stored -> now)`; a file with the same contents is the same anywhere."""
     now = json.loads(json.dumps(now, default=str))
     keys = [key for key in sorted({*stored, *now}) if stored.get(key) != now.get(key)]
-    moved = [key for key in _PATHS if (digest := f"{key} {_DIGEST}") in stored and digest in now and digest not in keys]
+    digests = [key for key in stored if is_digest(key) and key in now and key not in keys]
+    moved = {digested(key) for key in digests}
     return [f"{key} ({stored.get(key)} -> {now.get(key)})" for key in keys if key not in moved]
 
 

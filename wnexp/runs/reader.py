@@ -81,9 +81,9 @@ class Run:
         return pd.DataFrame() if table is None else table.to_pandas()
 
     @property
-    def levels(self) -> list[float]:
+    def snapshot_losses(self) -> list[float]:
         """The log losses at which any seed has a snapshot, in the order they were reached."""
-        return snapshots.levels(self.directory)
+        return snapshots.log_losses(self.directory)
 
     def weights(self, seed: int, name: str) -> dict[str, np.ndarray] | None:
         """A snapshot's arrays, by the keys of a weights file; None if there is none. Raises `UserError`."""

@@ -30,7 +30,7 @@ def unpack(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except Exception as error:  # whatever is wrong with it, it is the file
         raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from None
     if metadata.pop(_DIGEST, None) not in (None, _digest(arrays, metadata)):
-        raise ValueError("its checksum does not fit")
+        raise ValueError("checksum mismatch")
     return arrays, metadata
 
 

@@ -44,7 +44,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{file}: not a readable weights file ({error})") from None
 
 
-def levels(directory: Path) -> list[float]:
+def log_losses(directory: Path) -> list[float]:
     """The log losses at which any seed of a run has a snapshot, in the order they were reached."""
     names = {file.stem for file in (directory / FOLDER).glob("seed=*/log_loss=*.safetensors")}
     return sorted((float(match[1]) for name in names if (match := _LEVEL.fullmatch(name))), reverse=True)

@@ -35,7 +35,7 @@ class Status:
     git_commit: str | None = None
     command: str = ""
     earlier_seconds: float = 0.0  # of the processes before this one
-    law: dict[str, Any] | None = None  # of the norm: normalizes, slope of gradient against norm, rate exponent
+    law: dict[str, Any] | None = None  # of the norm: whether it normalizes, slope of gradient against norm
     error: str | None = None
     schema: int = SCHEMA
     extra: dict[str, Any] = field(default_factory=dict)
@@ -105,4 +105,4 @@ def _check_kinds(place: str, content: Any, kinds: Mapping[str, Any]) -> None:
         raise ValueError(f"{place}{missing[0]} is missing")
     for key, kind in (_PERHAPS | dict(kinds)).items():
         if key in content and not isinstance(content[key], kind):
-            raise ValueError(f"{place}{key} is of another kind")
+            raise ValueError(f"{place}{key} has the wrong type")

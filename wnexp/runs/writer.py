@@ -128,7 +128,7 @@ class Records:
         write_table(self.directory / f"{name}.parquet", table, keep_previous=True)
 
     def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
-        last = self.table("steps").group_by("seed").aggregate([("step", "max")])
+        last = self.table("steps").group_by("seed").aggregate([("step", "max")]).sort_by("seed")
         metadata = {
             "rows": json.dumps({name: self.table(name).num_rows for name in self._tables}),
             "seeds": json.dumps(last["seed"].to_pylist()),

@@ -37,6 +37,7 @@ def judge(runs: Sequence[TrainedRun]) -> list[dict[str, Any]]:
                     "norm": run.norm,
                     "normalizes": run.law.normalizes if run.law else None,
                     "slope": run.law.slope if run.law else None,
+                    "against_degree": claim.against_degree,
                     "degree": sum(run.trained_degrees.values()),
                     "seeds": len(run.reached),
                     "reached": run.depth,

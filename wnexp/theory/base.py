@@ -17,6 +17,7 @@ class Claim:
     statement: ClassVar[str]
     measured_as: ClassVar[str]
     reason: ClassVar[str]  # for the tolerance
+    against_degree: ClassVar[bool] = False  # whether its predictions are a curve over the degree of the network
     allowance: float  # the tolerance, in the unit of what is measured
 
     def applies(self, run: TrainedRun) -> bool:
@@ -30,11 +31,6 @@ class Claim:
     def measure(self, run: TrainedRun, runs: Sequence[TrainedRun], tolerance: float) -> Measurement | None:
         """Hold the claim against a run that it applies to; None where the run, or its twin in `runs`, has no say."""
         raise TypeError(f"{type(self).__name__} has no measure")
-
-
-def is_exponential(run: TrainedRun) -> bool:
-    """Whether the run's norm is the limit of infinite `P` (EWN)."""
-    return run.law is not None and bool(np.isinf(run.law.power))
 
 
 def limit(run: TrainedRun, curves: list[np.ndarray], tolerance: float) -> Measurement:

@@ -1,13 +1,13 @@
 """The standing battery of `wnexp verify`: runs that between them have something to say on every claim."""
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
 
 from wnexp.nn.weightnorm import NORMS
+from wnexp.resources import cores
 
 _NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
 _NORMALIZING = tuple(name for name, norm in NORMS.items() if norm.law is not None and norm.law.normalizes)
@@ -59,7 +59,7 @@ def run(folder: Path, deep: bool = False) -> Iterator[tuple[int, int, str]]:
     """Train the battery on all cores, yielding `(done, of how many, name)`. Finished runs are not run again."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = jobs(deep)
-    workers = min(os.cpu_count() or 1, len(todo))
+    workers = min(cores(), len(todo))
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             futures = [pool.submit(train, name, overrides, folder) for name, overrides in todo.items()]

@@ -1,13 +1,13 @@
 """The claims of the theory, by name."""
 
 from wnexp.theory.base import Claim
-from wnexp.theory.flow import Conserved, MonotoneMargin, Path
+from wnexp.theory.flow import Conserved, MonotoneMargin, SameFlow
 from wnexp.theory.limits import HardMargin, KktPoint, LargestMargin
 from wnexp.theory.rates import AllLosses, FiniteTimeBound, Growth, Rate
 from wnexp.theory.relations import Alignment, EqualProducts, EqualRatios, Sparsity
 
 CLAIMS: dict[str, Claim] = {
-    "C1": Path(),
+    "C1": SameFlow(),
     "C2": Alignment(),
     "C3": EqualProducts(),
     "C4": EqualRatios(),

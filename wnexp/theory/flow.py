@@ -23,7 +23,7 @@ class _OfFlow(Claim):
 
 
 @dataclass(frozen=True)
-class Path(_OfFlow):
+class SameFlow(_OfFlow):
     """C1: one flow in two sets of variables."""
 
     statement = "the flow in (scale, v) follows the path of the effective weights under the norm's metric"

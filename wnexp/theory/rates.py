@@ -6,7 +6,7 @@ import numpy as np
 
 from wnexp.nn.losses import CrossEntropy, Exponential
 from wnexp.theory import reference
-from wnexp.theory.base import Claim, is_exponential
+from wnexp.theory.base import Claim
 from wnexp.theory.fits import FAILS, HOLDS, NOT_REACHED, Measurement, judge_bound, judge_exponent
 from wnexp.theory.runs import SeedRecords, TrainedRun
 
@@ -16,10 +16,10 @@ class _Exponent(Claim):
     """Claims whose next order is larger under EWN."""
 
     allowance: float = 0.005
-    allowance_exponential: float = 0.02
+    allowance_of_limit_law: float = 0.02
 
     def tolerance(self, run):
-        return self.allowance_exponential if is_exponential(run) else self.allowance
+        return self.allowance_of_limit_law if run.has_limit_law else self.allowance
 
 
 def _competition(run: TrainedRun, seed: SeedRecords) -> np.ndarray:
@@ -32,6 +32,7 @@ def _competition(run: TrainedRun, seed: SeedRecords) -> np.ndarray:
 class Rate(_Exponent):
     """C6: the decay of the loss in time."""
 
+    against_degree = True
     statement = "L = Theta(1/(t (log t)^p)), p = 2 at any depth for EWN, 2 - 2/D for none and SWN"
     measured_as = "slope of -log L - log t (EWN: - log K) against log log t"
     reason = "the next order beyond the fitted terms at 1e4 nats"
@@ -43,7 +44,7 @@ class Rate(_Exponent):
         curves = []
         for seed in run.reached:
             curve = seed.depth - seed.steps["log_time"]
-            curves.append(curve - np.log(_competition(run, seed)) if is_exponential(run) else curve)
+            curves.append(curve - np.log(_competition(run, seed)) if run.has_limit_law else curve)
         assert run.law is not None
         predicted = run.law.exponent(sum(run.trained_degrees.values()))
         return judge_exponent(run.reached, curves, predicted, tolerance)
@@ -61,7 +62,7 @@ class Growth(_Exponent):
         return run.law is not None and run.has_time
 
     def measure(self, run, runs, tolerance):
-        seeds = [seed for seed in run.reached if not is_exponential(run) or run.settled(seed)]
+        seeds = [seed for seed in run.reached if not run.has_limit_law or run.settled(seed)]
         powers = [max(run.powers(seed).values()) for seed in seeds] or [1 / sum(run.trained_degrees.values())]
         curves = [np.log(seed.steps["weight_norm"]) for seed in seeds]
         return judge_exponent(seeds, curves, float(np.mean(powers)), tolerance)
@@ -80,7 +81,7 @@ class FiniteTimeBound(Claim):
 
     def applies(self, run):
         loss = run.config.loss
-        return is_exponential(run) and run.is_flow and isinstance(loss, Exponential) and loss.reduction == "sum"
+        return run.has_limit_law and run.is_flow and isinstance(loss, Exponential) and loss.reduction == "sum"
 
     def measure(self, run, runs, tolerance):
         counts = {layer: run.network.layers[layer].shape[-1] for layer in run.trained_degrees}

@@ -14,7 +14,7 @@ def path_distances(run: TrainedRun, twin: TrainedRun) -> list[float]:
     """Relative distance of the effective weights at every snapshot that both runs have."""
     distances = []
     for seed in run.run.seeds:
-        for level in run.run.levels:
+        for level in run.run.snapshot_losses:
             ours, theirs = (one.run.weights(seed, snapshots.at(level)) for one in (run, twin))
             if ours is not None and theirs is not None:
                 gap = sum(float(np.sum(np.square(ours[key] - theirs[key]))) for key in ours)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wnexp.theory.base import Claim, active_spread, is_exponential, limit
+from wnexp.theory.base import Claim, active_spread, limit
 from wnexp.theory.fits import FAILS, HOLDS, NOT_REACHED, Measurement
 from wnexp.theory.runs import DEEP, SeedRecords, TrainedRun
 
@@ -71,10 +71,10 @@ class Sparsity(Claim):
     allowance: float = 1.0
 
     def applies(self, run):
-        return is_exponential(run)
+        return run.has_limit_law
 
     def measure(self, run: TrainedRun, runs: Sequence[TrainedRun], tolerance: float) -> Measurement | None:
-        others = [other for other in run.partners(runs, "norm.name") if other.law and not is_exponential(other)]
+        others = [other for other in run.partners(runs, "norm.name") if other.law and not other.has_limit_law]
         layer = min(run.trained_degrees)
         ratios = []
         for other in sorted(others, key=lambda other: bool(other.law and other.law.normalizes)):

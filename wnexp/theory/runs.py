@@ -124,6 +124,11 @@ class TrainedRun:
         return self.config.norm.law
 
     @property
+    def has_limit_law(self) -> bool:
+        """Whether its norm's law is the limit of infinite `P`, EWN's."""
+        return self.law is not None and bool(np.isinf(self.law.power))
+
+    @property
     def is_flow(self) -> bool:
         """Whether it is gradient flow."""
         return self.config.optimizer.is_flow

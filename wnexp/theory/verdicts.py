@@ -45,6 +45,4 @@ def _lost_seeds(run: TrainedRun) -> list[str]:
 def _inapplicable(runs: Sequence[TrainedRun]) -> list[str]:
     """The claims that are about none of the runs."""
     names = [name for name, claim in theory.CLAIMS.items() if not any(claim.applies(run) for run in runs)]
-    return (
-        [f"no run is of the kind that {', '.join(names)} {'is' if len(names) == 1 else 'are'} about"] if names else []
-    )
+    return [f"claims that apply to none of these runs: {', '.join(names)}"] if names else []

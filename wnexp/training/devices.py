@@ -42,7 +42,7 @@ def open_devices(name: str, precision: str, work: float = math.inf) -> list[Any]
 
 
 def _configure_jax() -> None:
-    """Full-precision products, a device a core, and compiled programs kept in the user's cache folder."""
+    """Full-precision products, a device per core, and compiled programs kept in the user's cache folder."""
     from platformdirs import user_cache_path
 
     jax.config.update("jax_default_matmul_precision", "highest")

@@ -1,8 +1,9 @@
 """A run as a function: `make_train(program)` -> `start(seeds)`, `chunk(state)`. Pure: no files, no printing.
 
-A `Program` holds what selects a compiled program; step sizes, caps, targets and grids are traced `Settings`, so
-changing them compiles nothing. All seeds of a run are one batch: `over_seeds` is applied here and only here, and a
-seed that is done or waits for a record point is frozen by the batched `while_loop` without touching the others.
+A `Program` holds what selects a compiled program; step sizes, caps, targets and grids are traced numbers, so changing
+them compiles nothing. All seeds of a run are one batch: `over_seeds` makes it, for all but the measures that are due
+now and then, which go seed by seed. A seed that is done or waits for a record point is frozen by the batched
+`while_loop` without touching the others.
 
 A chunk alternates two phases until its record slots are full, its attempts are spent or a snapshot is due: every
 seed advances to its next record point, then every seed is measured. Where chunks end changes no number of any seed.
@@ -21,7 +22,7 @@ from wnexp.measures.limit import limit_direction
 from wnexp.nn import losses, network, weightnorm
 from wnexp.nn.weights import merge
 from wnexp.training import seed
-from wnexp.training.program import Data, Program, Settings
+from wnexp.training.program import Data, Program, Traced
 from wnexp.training.seed import MAX_STEPS, NON_FINITE, OUTCOMES, RUNNING, STEP_UNDERFLOW, TARGET_REACHED, SeedState  # noqa: F401
 
 _SEEDS = PartitionSpec("seeds")
@@ -30,8 +31,8 @@ _SEEDS = PartitionSpec("seeds")
 class Train(NamedTuple):
     """The compiled functions of one program."""
 
-    start: Callable[..., SeedState]  # (seeds (s,), (trained, fixed) initial weights, data, settings)
-    chunk: Callable[..., tuple[SeedState, Any, Array]]  # (state, data, settings, attempts) -> state, rows, filled (s,)
+    start: Callable[..., SeedState]  # (seeds (s,), (trained, fixed) initial weights, data, traced)
+    chunk: Callable[..., tuple[SeedState, Any, Array]]  # (state, data, traced, attempts) -> state, rows, filled (s,)
     weights: Callable[..., tuple]  # state -> effective weights of all layers
     limit: Callable[..., Array]  # (state, data) -> limit gradient directions (s, p)
     outputs: Callable[..., Array]  # (state, x (n, d)) -> network outputs (s, n, k)
@@ -80,20 +81,20 @@ def _rare_rows(program: Program, state: SeedState, valid: Array, data: Data) -> 
     return rows
 
 
-def _chunk(program: Program, state: SeedState, data: Data, settings: Settings, attempts) -> tuple[SeedState, Any, Any]:
-    advance = over_seeds(program, lambda state, limit: seed.advance(program, state, data, settings, limit))
+def _chunk(program: Program, state: SeedState, data: Data, traced: Traced, attempts) -> tuple[SeedState, Any, Any]:
+    advance = over_seeds(program, lambda state, limit: seed.advance(program, state, data, traced, limit))
     limit = state.optimizer.attempts + attempts
 
     def measure(state):
-        return seed.record(program, state, data, settings)
+        return seed.record(program, state, data, traced)
 
     _, row = jax.eval_shape(measure, jax.tree.map(lambda leaf: leaf[0], state))
 
     def record_if_due(state):
-        return jax.lax.cond(seed.is_due(state, settings), measure, lambda state: (state, _zeros(row)), state)
+        return jax.lax.cond(seed.is_due(state, traced), measure, lambda state: (state, _zeros(row)), state)
 
     record = over_seeds(program, record_if_due)
-    due = over_seeds(program, lambda state: seed.is_due(state, settings))
+    due = over_seeds(program, lambda state: seed.is_due(state, traced))
 
     def unfinished(carry):
         slot, state, _, snapshot = carry
@@ -138,9 +139,9 @@ def make_train(program: Program, mesh: Mesh | None = None) -> Train:
     With a mesh of devices, whose one axis is `seeds`, every device runs them for its share of the seeds.
     """
 
-    def start(seeds, weights, data, settings):
+    def start(seeds, weights, data, traced):
         def one(number, trained, fixed):
-            return seed.start(program, number, trained, fixed, data, settings)
+            return seed.start(program, number, trained, fixed, data, traced)
 
         return over_seeds(program, one)(seeds, *weights)
 

@@ -13,11 +13,11 @@ from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.measures.base import Measure
-from wnexp.nn import weights as layers
+from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import Loss
 from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import Norm, Unnormalized
-from wnexp.optim.base import Numbers, Rule
+from wnexp.optim.base import Hyperparameters, Rule
 from wnexp.settings import without_traced
 
 _SLOTS = 128
@@ -51,10 +51,10 @@ class Data(NamedTuple):
     test_y: Int[Array, " m"]
 
 
-class Settings(NamedTuple):
+class Traced(NamedTuple):
     """Traced numbers of a run."""
 
-    optimizer: Numbers
+    hyperparameters: Hyperparameters
     target: Float[Array, ""]  # log loss at which a seed is done (nats)
     max_steps: Int[Array, ""]
     record_every: Int[Array, ""]  # the next record point after step k is
@@ -94,20 +94,22 @@ def _block(network: Network, batched: bool, seeds: int) -> int:
     return max(1, most // network.activations)
 
 
-def build_settings(config: Config, dtype: str) -> Settings:
+def build_traced(config: Config, dtype: str) -> Traced:
     """The traced numbers; those of the loss in `dtype`."""
     stop, record, real = config.stop, config.record, np.dtype(dtype).type
-    numbers = config.optimizer.numbers(config.model.initial_weights is not None)
+    hyperparameters = config.optimizer.hyperparameters(config.model.initial_weights is not None)
     ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
     arrays: Any = {
-        "optimizer": {name: np.bool_(v) if isinstance(v, bool) else real(v) for name, v in numbers.items()},
+        "hyperparameters": {
+            name: np.bool_(v) if isinstance(v, bool) else real(v) for name, v in hyperparameters.items()
+        },
         "target": real(stop.log_loss),
         "max_steps": np.int64(stop.max_steps),
         "record_every": np.int64(record.every or 1),
         "record_ratio": real(ratio),
         "snapshots": np.asarray(sorted(set(config.snapshots), reverse=True), dtype),
     }
-    return Settings(**arrays)
+    return Traced(**arrays)
 
 
 def build_data(dataset: Dataset, dtype: str) -> Data:
@@ -132,17 +134,19 @@ def initial_weights(config: Config, program: Program, load: Any) -> tuple[Any, A
     model, network, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
     if model.initial_weights is not None:
         source = f"model.initial_weights={model.initial_weights}"
-        weights = layers.from_arrays(load(Path(model.initial_weights).expanduser()), network, program.dtype, source)
+        weights = weight_files.from_arrays(
+            load(Path(model.initial_weights).expanduser()), network, program.dtype, source
+        )
         _check_directions(weights, program, source)
         weights = jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
     else:
         drawn = model.start(network, seeds, program.dtype)
         weights = jax.tree.map(lambda *arrays: np.stack(arrays), *drawn)
-    return layers.split(network, weights)
+    return weight_files.split(network, weights)
 
 
 def _check_directions(weights, program: Program, source: str) -> None:
     for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.norms, weights, strict=True)):
-        normalized = not isinstance(norm, Unnormalized) and spec.fixed is None
+        normalized = not norm.is_identity and spec.fixed is None
         if normalized and not layer["weight"].any(axis=tuple(range(len(spec.shape) - 1))).all():
             raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")

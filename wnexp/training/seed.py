@@ -10,7 +10,7 @@ from wnexp.measures.base import Look
 from wnexp.nn import losses, network, weightnorm
 from wnexp.nn.weights import merge
 from wnexp.optim import base
-from wnexp.training.program import Data, Program, Settings
+from wnexp.training.program import Data, Program, Traced
 
 # Outcomes; the index is the code in `SeedState.outcome`.
 OUTCOMES = ("running", "target_reached", "max_steps", "step_underflow", "non_finite")
@@ -46,9 +46,9 @@ def outputs_of(program: Program, fixed, trained, x):
     return found.astype(program.head_dtype)
 
 
-def _problem(program: Program, state_seed, fixed, data: Data, settings: Settings) -> base.Problem:
+def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) -> base.Problem:
     def precondition(parameters, gradient):
-        if all(isinstance(metric, weightnorm.Unnormalized) for metric in program.metrics):
+        if all(metric.is_identity for metric in program.metrics):
             return gradient
         weights, slope = (weightnorm.to_weights(tree, program.norms) for tree in (parameters, gradient))
         moved = weightnorm.precondition(weights, slope, program.metrics)
@@ -62,36 +62,36 @@ def _problem(program: Program, state_seed, fixed, data: Data, settings: Settings
         x=data.train_x,
         y=data.train_y,
         key=jax.random.key(state_seed),
-        landings=jnp.append(settings.snapshots, settings.target),
+        landings=jnp.append(traced.snapshots, traced.target),
     )
 
 
-def _outcome(state: base.State, settings: Settings) -> Array:
+def _outcome(state: base.State, traced: Traced) -> Array:
     """The outcome after an attempt; a reached target counts before everything else but a non-finite loss."""
     return jnp.select(
         [
             ~jnp.isfinite(state.log_loss),
-            state.log_loss <= settings.target,
+            state.log_loss <= traced.target,
             base.stalled(state),
-            state.step >= settings.max_steps,
+            state.step >= traced.max_steps,
         ],
         [NON_FINITE, TARGET_REACHED, STEP_UNDERFLOW, MAX_STEPS],
         RUNNING,
     )
 
 
-def start(program: Program, seed, trained, fixed, data: Data, settings: Settings) -> SeedState:
+def start(program: Program, seed, trained, fixed, data: Data, traced: Traced) -> SeedState:
     """The state at the initial weights `(trained, fixed)`."""
     parameters = weightnorm.from_weights(trained, program.norms)
-    problem = _problem(program, seed, fixed, data, settings)
-    state = base.start(program.rule, problem, parameters, settings.optimizer)
+    problem = _problem(program, seed, fixed, data, traced)
+    state = base.start(program.rule, problem, parameters, traced.hyperparameters)
     zero = jnp.zeros((), int)
     nan = jnp.full_like(state.log_loss, jnp.nan)
     return SeedState(
         optimizer=state,
         fixed=fixed,
         seed=jnp.asarray(seed, int),
-        outcome=_outcome(state, settings),
+        outcome=_outcome(state, traced),
         records=zero,
         next_record=zero,
         recorded_step=zero - 1,
@@ -101,28 +101,28 @@ def start(program: Program, seed, trained, fixed, data: Data, settings: Settings
     )
 
 
-def _snapshots_reached(state: SeedState, settings: Settings) -> Array:
-    return jnp.sum(state.optimizer.log_loss <= settings.snapshots, dtype=int)
+def _snapshots_reached(state: SeedState, traced: Traced) -> Array:
+    return jnp.sum(state.optimizer.log_loss <= traced.snapshots, dtype=int)
 
 
-def is_due(state: SeedState, settings: Settings) -> Array:
+def is_due(state: SeedState, traced: Traced) -> Array:
     """Whether this seed has a record to write before it may go on."""
     step = state.optimizer.step
     at_point = step >= state.next_record
-    at_snapshot = _snapshots_reached(state, settings) > state.snapshots_taken
+    at_snapshot = _snapshots_reached(state, traced) > state.snapshots_taken
     return (step != state.recorded_step) & (at_point | at_snapshot | (state.outcome != RUNNING))
 
 
-def advance(program: Program, state: SeedState, data: Data, settings: Settings, limit) -> SeedState:
+def advance(program: Program, state: SeedState, data: Data, traced: Traced, limit) -> SeedState:
     """Attempts until a record is due, the seed is done, or `limit` attempts have been made."""
-    problem = _problem(program, state.seed, state.fixed, data, settings)
+    problem = _problem(program, state.seed, state.fixed, data, traced)
 
     def unfinished(state):
-        return (state.outcome == RUNNING) & ~is_due(state, settings) & (state.optimizer.attempts < limit)
+        return (state.outcome == RUNNING) & ~is_due(state, traced) & (state.optimizer.attempts < limit)
 
     def attempt(state):
-        optimizer = base.attempt(program.rule, problem, state.optimizer, settings.optimizer)
-        return state._replace(optimizer=optimizer, outcome=_outcome(optimizer, settings))
+        optimizer = base.attempt(program.rule, problem, state.optimizer, traced.hyperparameters)
+        return state._replace(optimizer=optimizer, outcome=_outcome(optimizer, traced))
 
     return jax.lax.while_loop(unfinished, attempt, state)
 
@@ -159,15 +159,14 @@ def look_at(program: Program, state: SeedState, data: Data) -> Look:
             "log_loss": optimizer.log_loss,
             "decay_rate": jnp.where(jnp.isfinite(state.recorded_log_time), rate, nan),
         },
-        log_loss_at=lambda weights: log_loss(weights)[0],
     )
 
 
-def record(program: Program, state: SeedState, data: Data, settings: Settings) -> tuple[SeedState, Any]:
+def record(program: Program, state: SeedState, data: Data, traced: Traced) -> tuple[SeedState, Any]:
     """A seed at a record point: the rows of the measures due at every record, and the state with the record noted."""
     frequent = {index: measure for index, measure in enumerate(program.measures) if measure.every == 1}
     optimizer, look = state.optimizer, look_at(program, state, data)
-    reached = _snapshots_reached(state, settings)
+    reached = _snapshots_reached(state, traced)
     rows = {
         "valid": jnp.ones((), bool),
         "step": optimizer.step,
@@ -175,7 +174,7 @@ def record(program: Program, state: SeedState, data: Data, settings: Settings) -
         "measures": {index: measure.measure(look) for index, measure in frequent.items()},
     }
     step = optimizer.step
-    following = jnp.maximum(step + settings.record_every, jnp.ceil(step * settings.record_ratio).astype(int))
+    following = jnp.maximum(step + traced.record_every, jnp.ceil(step * traced.record_ratio).astype(int))
     recorded = state._replace(
         records=state.records + 1,
         next_record=jnp.where(step >= state.next_record, following, state.next_record),

@@ -11,17 +11,17 @@ from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.measures.base import Columns
-from wnexp.nn import weights as layers
+from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import MarginLoss
 from wnexp.training import loop, seed
 from wnexp.training.devices import SeedBatch, open_devices, put, take
 from wnexp.training.program import (
     Program,
-    Settings,
+    Traced,
     build_data,
     build_network,
     build_program,
-    build_settings,
+    build_traced,
     initial_weights,
     work,
 )
@@ -59,19 +59,13 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
     resources.check(_bytes_needed(program, samples, config.seeds), "a run of this size")
     _check_range(dataset, config.precision)
     weights = initial_weights(config, program, load_weights)
-    settings = build_settings(config, program.head_dtype)
+    traced = build_traced(config, program.head_dtype)
     seeds = np.arange(config.seed, config.seed + config.seeds)
     tables = _tables(config.measures, program)
-    session = Session(program, settings, dataset, seeds, weights, devices, tables)
+    session = Session(program, traced, dataset, seeds, weights, devices, tables)
     if (law := config.norm.law) is not None:
-        exponent = law.exponent(network.degree)
-        session.law = {"normalizes": law.normalizes, "slope": law.slope, "exponent": exponent}
-    batch_size = getattr(config.optimizer, "batch_size", None)
-    if batch_size is not None and batch_size > samples:
-        session.notes.append(
-            f"optimizer.batch_size={batch_size} is more than the {samples} training samples; an epoch is one step on "
-            "all of them"
-        )
+        session.law = {"normalizes": law.normalizes, "slope": law.slope}
+    session.notes += config.optimizer.notes(samples)
     return session
 
 
@@ -105,12 +99,12 @@ def _check_range(dataset: Dataset, precision: str) -> None:
 
 
 class Session:
-    """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry a seed."""
+    """The batch of seeds of one run on its device. Host values in and out are numpy arrays, one entry per seed."""
 
     def __init__(
         self,
         program: Program,
-        settings: Settings,
+        traced: Traced,
         dataset: Dataset,
         seeds: np.ndarray,
         weights: Any,
@@ -120,13 +114,13 @@ class Session:
         self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
         self.notes: list[str] = []  # what the user may not expect
         self.law: dict[str, Any] | None = None  # what theory says of the norm, for readers without JAX
-        self.target, self.snapshot_losses = float(settings.target), settings.snapshots.tolist()
+        self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
         self.program = program
         self._start = self.batch.pad((seeds, weights))
         self._train = loop.make_train(program, self.batch.mesh)
-        self._fixed = self.batch.share((build_data(dataset, program.dtype), settings))
+        self._fixed = self.batch.share((build_data(dataset, program.dtype), traced))
         self._state: Any = None
         self._margins = np.full(len(seeds), math.nan)  # at every seed's last record
         # Epochs take long and are counted from one; a full-batch attempt takes microseconds.
@@ -236,7 +230,7 @@ class Session:
         if not len(places):
             return {}
         weights = self.weights(places)
-        return {int(self.seeds[place]): layers.to_arrays(take(weights, int(place))) for place in places}
+        return {int(self.seeds[place]): weight_files.to_arrays(take(weights, int(place))) for place in places}
 
     def limit_directions(self) -> np.ndarray | None:
         """The limit gradient direction of every seed, `(seeds, weights)`; None where there is none or no gradients."""

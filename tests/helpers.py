@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -139,6 +140,12 @@ def points_of(train_x, train_y, test_x=None, test_y=None) -> program.Data:
     return program.Data(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
 
 
+def logistic(w, x, y):
+    """Loss (sum) and gradient of the linear logistic model, in plain floats."""
+    margin = y * (x @ w)
+    return np.log1p(np.exp(-margin)).sum(), -((y / (1 + np.exp(margin))) @ x)
+
+
 def lin_sep(seed=0) -> program.Data:
     """Four separable points in the plane."""
     rng = np.random.default_rng(seed)
@@ -201,6 +208,22 @@ def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, *
         alignments=zeros + 1 if alignments is None else alignments,
         layers=np.zeros(norms.shape[1], int) if layers is None else np.asarray(layers),
     )
+
+
+def labelled(panel) -> dict[str, Any]:
+    """The lines of a panel that the legend names."""
+    return {line.get_label(): line for line in panel.lines if not line.get_label().startswith("_")}
+
+
+def line_points(lines) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+    """What lines show, in an order of its own."""
+    return sorted((tuple(line.get_xdata()), tuple(line.get_ydata())) for line in lines if len(line.get_xdata()))
+
+
+def table_curves(frame, x: str, y: str, by: str = "seed") -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+    """The same of a table, a curve for every seed."""
+    groups = frame.dropna(subset=[x, y]).sort_values(x).groupby(by)
+    return sorted((tuple(rows[x]), tuple(rows[y])) for _, rows in groups)
 
 
 def mutants(content: bytes, count: int, random: np.random.Generator) -> Iterator[bytes]:

@@ -9,7 +9,6 @@ import pytest
 
 from tests.helpers import compose
 from wnexp import runner
-from wnexp.config import overrides
 
 FOLDER = Path(__file__).parent / "benchmarks"
 
@@ -74,6 +73,7 @@ def test_slope(load):
     assert load("growth").fitted_slope(values, [10 * v**1.5 for v in values]) == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_compared(load, tmp_path):
     """What PyTorch starts from is what the run started from, and equal records agree."""
     exchange = load("exchange")
@@ -106,8 +106,8 @@ def test_epochs_of_wnexp_are_attempts_of_a_chunk(load):
 def test_the_runs_of_growth_compose(load):
     growth = load("growth")
     for panel in growth.PANELS:
-        for value in panel.values:
-            config = compose(*overrides.prepared([*growth.PLAIN, *panel.words(value)]))
+        for value in (panel.values[0], panel.values[-1]):
+            config = compose(*growth.PLAIN, *panel.words(value))
             assert config.stop.log_loss == -1e9 and config.names["norm"] == "ewn"
 
 

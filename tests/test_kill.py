@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wnexp import recording, session
+from wnexp.runs import writer
+from wnexp.training import session
 
 RUNS = {
     "gd": ["norm=swn", "stop.log_loss=-40", "optimizer=gd"],
@@ -19,6 +20,7 @@ RUNS = {
     "flow": ["norm=ewn", "stop.log_loss=-40", "optimizer=flow"],
 }
 CHUNK = {"gd": 60, "sgd": 20, "flow": 25}
+pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("WNEXP_TEST_KILLS", "6"))  # of each kind of run
 
 
@@ -83,8 +85,8 @@ def assert_same(one, other):
 def test_killed_between_the_stages_of_a_write(inside, tmp_path, monkeypatch, random, kind):
     words = ["train", *RUNS[kind], "seeds=2", "snapshots=[-5,-9]"]
     assert inside(*words, "outputs=whole")[0] == 0
-    monkeypatch.setattr(recording, "_SECONDS_BETWEEN_WRITES", 0.0)
-    monkeypatch.setattr(recording, "_WRITING_SHARE", 1e9)
+    monkeypatch.setattr(writer, "_SECONDS_BETWEEN_WRITES", 0.0)
+    monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
     whole = session.Session.chunk
     monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, CHUNK[kind])))
     disk, series = Mortal(monkeypatch), 0
@@ -102,8 +104,8 @@ def test_kill_9(tmp_path, inside):
     """The real thing, a few times: a process killed while it trains and writes, the same command afterwards."""
     words = ["train", "norm=none", "stop.log_loss=-1e9", "stop.max_steps=80000", "seeds=2", "record.every=20"]
     script = (
-        "import sys; from wnexp import recording; recording._SECONDS_BETWEEN_WRITES = 0.05;"
-        "recording._WRITING_SHARE = 1e9; from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
+        "import sys; from wnexp.runs import writer; writer._SECONDS_BETWEEN_WRITES = 0.05;"
+        "writer._WRITING_SHARE = 1e9; from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     kills = 0
     for pause in (0.1, 0.25):

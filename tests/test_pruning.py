@@ -13,17 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
-from tests.helpers import activation, mlp
+from tests.helpers import activation, mlp, prepared
 from wnexp import figures, pruning
 from wnexp.cli import main
 from wnexp.errors import UserError
 from wnexp.nn import network
 from wnexp.nn.initializers import initialize
-from wnexp.runs import status
+from wnexp.nn.weights import from_arrays
+from wnexp.runs import snapshots, status
 from wnexp.runs.reader import Run
 
 TINY = ("data=digits", "data.train_samples=200", "model.activation=relu", "norm.layers=hidden", "optimizer.step_size=1")
 TINY += ("optimizer.step_size_cap=null", "loss.reduction=mean", "snapshots=[-1,-3]", "stop.log_loss=-3", "norm=ewn")
+TINY += ("record.max_gradient=0", "record.max_samples=0", "record.max_direction=0")
 
 
 CNN = pytest.param("cnn", marks=pytest.mark.slow)
@@ -117,19 +119,34 @@ def test_pruning_parquet_holds_the_contract(runs, kind):
     assert table.groupby("percent")["test_accuracy"].mean().iloc[-1] < whole["test_accuracy"].mean()
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [("mlp", "model.widths=[10,5]"), pytest.param("cnn", "model.channels=[2,M,3]", marks=pytest.mark.slow)],
-)
-@pytest.mark.parametrize("together", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_the_command_for_a_saved_network_trains_it_on(runs, kind, settings, together, inside, tmp_path):
-    result = pruning.prune(Run(runs(kind)), [0, 50], ["final_norm"], together, save=50)
+def saved(run, together):
+    """The network without half of its neurons at -3 nats: its file, the command for it, its row of the table."""
+    result = pruning.prune(Run(run), [0, 50], ["final_norm"], together, save=50)
     path, command = next((path, words) for path, words in result.saved if path.name.endswith("log_loss=-3.safetensors"))
-    assert f"ranked={'global' if together else 'layer'}" in path.name and (together or settings in command)
     row = next(row for row in result.rows if row["percent"] == 50 and row["log_loss"] == -3 and row["seed"] == 0)
-    words = shlex.split(command)
-    assert words[:2] == ["wnexp", "train"]
-    code, _, err = inside(*words[1:], "stop.max_steps=1", "stop.log_loss=-9")
+    assert f"ranked={'global' if together else 'layer'}" in path.name and command.startswith("wnexp train ")
+    return path, command, row
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_command_for_a_saved_network_starts_from_it(runs, together):
+    path, command, row = saved(runs("mlp"), together)
+    assert together or "model.widths=[10,5]" in command
+    session = prepared(*shlex.split(command)[2:])
+    architecture, x, y = session.program.network, session.dataset.test_x, session.dataset.test_y
+    assert sum(layer.shape[-1] for layer in architecture.layers) == 15 + 10
+    weights = from_arrays(snapshots.read(path), architecture, "float64", str(path))
+    outputs = np.asarray(network.apply(architecture, weights, jnp.asarray(x)))
+    assert (outputs.argmax(axis=1) == y).mean() == pytest.approx(row["test_accuracy"], abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "settings"), [("mlp", "model.widths=[10,5]"), ("cnn", "model.channels=[2,M,3]")])
+@pytest.mark.parametrize("together", [False, True])
+def test_the_command_for_a_saved_network_trains_it_on(runs, kind, settings, together, inside, tmp_path):
+    _, command, row = saved(runs(kind), together)
+    assert together or settings in command
+    code, _, err = inside(*shlex.split(command)[1:], "stop.max_steps=1", "stop.log_loss=-9")
     assert code == 0, err
     steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
     assert steps["test_accuracy"].iloc[0] == pytest.approx(row["test_accuracy"], abs=1e-12)

@@ -101,10 +101,11 @@ def test_a_finished_run_is_not_run_again_and_another_config_is_refused(inside, t
     assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns > before
 
 
-@pytest.mark.parametrize("optimizer", ["gd", "sgd"])
+@pytest.mark.parametrize("optimizer", ["gd", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_stopped_run_resumes_to_the_same_rows(inside, tmp_path, monkeypatch, optimizer):
     target = "stop.log_loss=-40" if optimizer == "gd" else "stop.log_loss=-15"
-    arguments = ["train", target, f"optimizer={optimizer}", "seeds=2", "snapshots=[-5]", "norm=swn"]
+    norm = "ewn" if optimizer == "gd" else "swn"
+    arguments = ["train", target, f"optimizer={optimizer}", "seeds=2", "snapshots=[-5,-10]", f"norm={norm}"]
     if optimizer == "sgd":
         arguments.append("optimizer.batch_size=3")
     assert inside(*arguments, "outputs=whole")[0] == 0
@@ -239,6 +240,7 @@ def test_initial_weights_from_a_snapshot(inside, tmp_path):
     assert code == 1 and "(2, 8)" in err and "(2, 4)" in err and len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_float32_run(inside, tmp_path):
     code, _, _ = inside("train", *QUICK, "precision=float32")
     assert code == 0
@@ -248,6 +250,7 @@ def test_float32_run(inside, tmp_path):
     assert steps["log_loss"].iloc[-1] <= -40 and steps["log_loss"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_a_non_finite_run_finishes_with_its_outcome(inside, tmp_path):
     code, out, _ = inside("train", "optimizer=gd_constant", "optimizer.step_size=1e300", "stop.max_steps=9")
     assert code == 0 and "non_finite" in out and "next: wnexp plot" in out
@@ -264,6 +267,7 @@ def test_changed_data_are_noticed(inside, tmp_path):
     assert code == 1 and "data.path (sha256)" in err and len(err.splitlines()) <= 2
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_from_its_run_json(inside, tmp_path):
     np.savez(tmp_path / "it's=d.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))
     words = ["data=file", "data.path=it's=d.npz", "model.widths=[3]", "snapshots=[-3]", "stop.log_loss=-5", "seed=4"]
@@ -334,7 +338,7 @@ class Events(runner.Listener):
 
     def snapshot(self, path):
         assert path.exists()
-        self.seen.append(("snapshot", path.stem))
+        self.seen.append(("snapshot", (path.parent.name, path.stem)))
 
     def finished(self, run):
         self.seen.append(("finished", Run(run.directory).state))
@@ -343,21 +347,26 @@ class Events(runner.Listener):
         self.seen.append(("failed", reason))
 
 
-WATCHED = ("norm=ewn", "stop.log_loss=-10", "snapshots=[-5]")
+WATCHED = ("norm=ewn", "stop.log_loss=-10", "seeds=2", "snapshots=[-5,-8]")  # a program of other tests too
 
 
 def test_listeners_hear_of_a_run_in_order(tmp_path):
     first, second = Events(), Events()
     found = runner.run_in(tmp_path / "run", compose(*WATCHED), [first, second])
     assert isinstance(found, Status) and found.status == "finished" and first.seen == second.seen
-    chunks = [event for event in first.seen if event[0] == "chunk"]
-    assert chunks == sorted(chunks) and chunks[-1] == ("chunk", found.steps)
-    told = [event for event in first.seen if event[0] != "chunk"]
-    assert told == [
-        ("started", "running"), ("snapshot", "initial"), ("snapshot", "log_loss=-5"), ("snapshot", "final"),
-        ("finished", "finished"),
-    ]  # fmt: skip
-    assert first.seen.index(("snapshot", "log_loss=-5")) < first.seen.index(chunks[-1]) < len(first.seen) - 2
+    names = [name for name, _ in first.seen]
+    assert names[:3] == ["started", "snapshot", "snapshot"] and names[-3:] == ["snapshot", "snapshot", "finished"]
+    assert first.seen[0] == ("started", "running") and first.seen[-1] == ("finished", "finished")
+    assert names.count("started") == names.count("finished") == 1 and set(names) == {*names[:2], "chunk", "finished"}
+    chunks = [steps for name, steps in first.seen if name == "chunk"]
+    assert chunks == sorted(chunks) and chunks[-1] == found.steps and len(chunks) > 1
+    snapshots_told = [what for name, what in first.seen if name == "snapshot"]
+    for seed in ("seed=0", "seed=1"):
+        assert [stem for folder, stem in snapshots_told if folder == seed] == [
+            "initial", "log_loss=-5", "log_loss=-8", "final",
+        ]  # fmt: skip
+    last_chunk = len(names) - 1 - names[::-1].index("chunk")
+    assert all(what[1] == "final" for name, what in first.seen[last_chunk:] if name == "snapshot")
     again = Events()
     assert runner.run_in(tmp_path / "run", compose(*WATCHED), [again]).seeds == found.seeds
     assert again.seen == [("skipped", tmp_path / "run")]
@@ -385,7 +394,7 @@ def test_listeners_hear_of_a_failure_and_so_does_whoever_asked(tmp_path, monkeyp
     events = Events()
     with pytest.raises(type(error)):
         runner.run_in(tmp_path / "run", compose(*WATCHED), [events])
-    assert [name for name, _ in events.seen] == ["started", "snapshot", "chunk", "failed"]
+    assert [name for name, _ in events.seen] == ["started", "snapshot", "snapshot", "chunk", "failed"]
     assert events.seen[-1] == ("failed", reason)
     assert Run(tmp_path / "run").status.error == reason and Run(tmp_path / "run").state == "failed"
 

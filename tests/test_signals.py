@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from wnexp import stopping
+from wnexp import signals
 
-EXCEPTIONS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: stopping.Terminated}
+EXCEPTIONS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: signals.Terminated}
 
 
 @pytest.fixture(params=EXCEPTIONS, ids=lambda number: number.name)
@@ -19,7 +19,7 @@ def number(request):
 
 
 def test_the_first_signal_waits_for_the_check_with_its_message(number):
-    with stopping.deferred() as stop:
+    with signals.deferred() as stop:
         stop.check("nothing has come")
         signal.raise_signal(number)
         assert stop.asked
@@ -28,15 +28,15 @@ def test_the_first_signal_waits_for_the_check_with_its_message(number):
 
 
 def test_the_second_signal_does_not_wait(number):
-    with stopping.deferred():
+    with signals.deferred():
         signal.raise_signal(number)
         with pytest.raises(EXCEPTIONS[number]):
             signal.raise_signal(number)
 
 
 def test_within_a_command_that_raises_at_once_a_run_still_waits(number):
-    with stopping.raising():
-        with stopping.deferred() as stop:
+    with signals.raising():
+        with signals.deferred() as stop:
             signal.raise_signal(number)
         assert stop.asked
         with pytest.raises(EXCEPTIONS[number]):
@@ -45,7 +45,7 @@ def test_within_a_command_that_raises_at_once_a_run_still_waits(number):
 
 def test_only_ctrl_c_is_ignored_for_other_processes():
     before = signal.getsignal(signal.SIGTERM)
-    with stopping.ignored():
+    with signals.ignored():
         signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGTERM) is before
     with pytest.raises(KeyboardInterrupt):
@@ -56,7 +56,7 @@ def test_a_handler_of_somebody_else_stays(number):
     came = []
     before = signal.signal(number, lambda *arguments: came.append(arguments))
     try:
-        with stopping.deferred() as stop, stopping.raising():
+        with signals.deferred() as stop, signals.raising():
             signal.raise_signal(number)
         assert came and not stop.asked
     finally:

@@ -177,6 +177,14 @@ def test_lin_sep_has_the_papers_levels():
     assert compose("experiment=lin_sep").snapshots == [-200, -250, -300]
 
 
+def test_a_group_is_named_with_and_without_a_plus():
+    for experiment in ("experiment=xor", "+experiment=xor"):
+        for norm in ("norm=swn", "+norm=swn"):
+            composed = composing.compose([experiment, norm], OPTIONS)
+            assert composed.name == "xor/norm=swn"
+            assert composing.typed(composed.content, OPTIONS) == compose("experiment=xor", "norm=swn")
+
+
 def test_the_command_line_has_the_last_word():
     assert compose("experiment=xor", "stop.log_loss=-7").stop.log_loss == -7
     assert compose("experiment=digits", "norm.layers=all").norm.layers == "all"

@@ -1,4 +1,4 @@
-"""Figures: every one is made from real records, is not blank, and says what it shows."""
+"""All figures: which are drawn, their panels, labels, units and legends; the files; the processes that draw them."""
 
 import os
 import shutil
@@ -8,34 +8,84 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from matplotlib.image import imread
-from wnexp.memory import cores
 
 from wnexp import figures
-from wnexp.config import UserError
+from wnexp.errors import UserError
 from wnexp.figures.series import load_series
+from wnexp.resources import cores
+
+LIN_SEP = ("lin_sep/none", "lin_sep/ewn", "lin_sep/more")
+NORMS = ["norm=none", "norm=ewn"]
+LOSS, STEPS, DEPTH = "log training loss (nats)", "accepted steps", "$-$log training loss (nats)"
+MEDIAN = "2 to 4 seeds: median, band from the 10 % to the 90 % quantile"
+MEAN = "2 seeds: mean, band of one standard deviation within the seeds' range"
+FAINT = "faint: neurons that end below a quarter of the largest norm of their layer"
+SAMPLES = [f"sample {index}" for index in range(4)]
+POINTS = [f"{part}, label {label}" for part in ("test", "train") for label in ("-1", "+1")]
+# Figure -> the runs to draw, the labels below its panels, that at its left, the legend's entries (None: see the
+# figure's own test) and note.
+CONTENT = {
+    "loss": (LIN_SEP, [STEPS, "log time (nats)"], LOSS, NORMS, MEDIAN),
+    "loss_by_norm": (
+        ("lin_sep/none", "others/none", "lin_sep/ewn", "others/ewn"),
+        [STEPS] * 2,
+        LOSS,
+        ["optimizer.step_size=0.005", "optimizer.step_size=0.01"],
+        "2 seeds: median, band from the 10 % to the 90 % quantile",
+    ),
+    "margin": (LIN_SEP, [STEPS, DEPTH], r"normalized margin $q/\|w\|^L$", NORMS, MEDIAN),
+    "rates": (LIN_SEP, [r"$\log \log t$"] * 2, r"$-\log \mathcal{L} - \log t$ (nats)", NORMS, MEDIAN),
+    "limit_cosine": (LIN_SEP, [STEPS], r"$\cos(\nabla \mathcal{L}, \tilde g)$", NORMS, MEDIAN),
+    "norms": (LIN_SEP, [STEPS] * 2, r"weight norm $\|w_u\|$", ["layer 0", "layer 1"], FAINT),
+    "alignment": (
+        LIN_SEP,
+        [STEPS] * 2,
+        r"alignment $\cos(w_u, -\nabla_u \mathcal{L})$",
+        ["layer 0", "layer 1"],
+        FAINT,
+    ),
+    "norm_gradient": (
+        LIN_SEP,
+        [r"$\log \|w_u\|$"] * 4,
+        r"$\log \|\nabla_u \mathcal{L}\|$ (nats)",
+        ["layer 0, active", "layer 1, active", "slope -1, by layer"],
+        "small and faint: neurons below a quarter of the largest norm of their layer",
+    ),
+    "directions": (LIN_SEP, [STEPS] * 2, r"components of $w_u/\|w_u\|$", None, ""),
+    "loss_shares": (LIN_SEP, [STEPS] * 2, r"loss share $\ell_i / \|\ell\|_2$", SAMPLES, ""),
+    "boundary": (LIN_SEP, ["first input"] * 2, "second input", POINTS, ""),
+    "paths": (("simple_traj/none",), ["$w_1$"], "$w_2$", ["norm=none"], ""),
+    "effective_neurons": (
+        LIN_SEP,
+        [DEPTH],
+        r"effective neurons $(\sum_u\,\|w_u\|)^2 /\, \sum_u\,\|w_u\|^2$",
+        NORMS,
+        MEDIAN,
+    ),
+    "norm_distribution": (
+        LIN_SEP,
+        ["neurons, largest first (%)"] * 2,
+        r"$\|w_u\|$ / largest of the layer",
+        NORMS,
+        MEDIAN,
+    ),
+    "pruning": (LIN_SEP[:2], ["hidden neurons removed (%)"] * 2, "best test accuracy", NORMS, MEAN),
+    "pruning_scores": (
+        LIN_SEP[:2],
+        ["hidden neurons removed (%)"] * 4,
+        "test accuracy",
+        ["final norm", "change from initial", "change from -5"],
+        MEAN,
+    ),
+}
 
 
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch):
     """Starting another one takes as long as a figure or two."""
     monkeypatch.setattr(figures, "MOST_PROCESSES", 1)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Quick runs: lin_sep under two norms and two seeds, simple_traj."""
-    folder = tmp_path_factory.mktemp("runs")
-    for words in (
-        ["-m", "+norm=swn,ewn", "seed=0,1", "stop.log_loss=-30"],
-        ["+experiment=simple_traj", "+norm=ewn", "stop.log_loss=-10"],
-        ["data=digits", "model.activation=relu", "loss.reduction=mean", "norm=none", "stop.max_steps=3"],
-    ):
-        command = [sys.executable, "-m", "wnexp", "train", *words]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 def drawn(files):
@@ -51,108 +101,111 @@ def check_pictures(files):
             assert path.read_bytes().startswith(b"%PDF") and path.stat().st_size > 3000
 
 
+def only(monkeypatch, *names):
+    """Draw these figures alone."""
+    monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name] for name in names})
+
+
+def test_every_figure_has_its_content_asserted():
+    assert list(CONTENT) == list(figures.FIGURES)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_panels_labels_and_legend(series, name):
+    runs, below, left, entries, note = CONTENT[name]
+    figure = figures.FIGURES[name](series(*runs))
+    assert [panel.get_xlabel() for panel in figure.axes] == below
+    assert figure.axes[0].get_ylabel() == left
+    assert all(panel.lines or panel.collections for panel in figure.axes)
+    (legend,) = figure.legends
+    assert entries is None or [text.get_text() for text in legend.get_texts()] == entries
+    assert legend.get_title().get_text().replace("\n", " ") == note
+
+
 def test_one_run_draws_every_figure_its_records_allow(runs, monkeypatch):
     monkeypatch.chdir(runs)
-    run = next((runs / "outputs/lin_sep").glob("norm=ewn,seed=0*"))
-    files = figures.plot([run])
+    files = figures.plot([runs / "lin_sep/more"])
     assert drawn(files) == set(figures.FIGURES) - {"paths", "pruning", "pruning_scores", "loss_by_norm"}
-    assert all((runs / path).parent == run / "figures" for path in files)
+    assert all((runs / path).parent == runs / "lin_sep/more/figures" for path in files)
     assert {path.suffix for path in files} == {".png", ".pdf"}
     check_pictures(files)
 
 
-def test_several_runs_share_figures_one_panel_a_norm(runs, monkeypatch):
+def test_several_runs_share_figures_one_panel_per_norm(runs, series, monkeypatch):
+    only(monkeypatch, "norms")
     monkeypatch.chdir(runs)
-    files = figures.plot([runs / "outputs/lin_sep"])
-    assert (runs / files[0]).parent == runs / "outputs/lin_sep/figures"
+    files = figures.plot([runs / "lin_sep"])
+    assert [str(path) for path in files] == ["lin_sep/figures/norms.png", "lin_sep/figures/norms.pdf"]
     check_pictures(files)
-    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=*")))
-    assert [one.label for one in series] == ["norm=swn", "norm=ewn"]
-    assert all(one.seeds == 2 for one in series), "runs that differ in the seed alone are one series"
-    figure = figures.FIGURES["norms"](series)
-    assert figure is not None
-    assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["norm=swn, seed 0", "norm=ewn, seed 0"]
+    loaded = series(*LIN_SEP)
+    assert [one.label for one in loaded] == NORMS
+    assert [one.seeds for one in loaded] == [2, 4], "runs that differ in the seed alone are one series"
+    figure = figures.FIGURES["norms"](loaded)
+    assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["norm=none, seed 0", "norm=ewn, seed 0"]
 
 
-def test_every_axis_is_labelled(runs):
-    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=*")))
-    for name, draw in figures.FIGURES.items():
-        figure = draw(series)
-        if figure is not None:
-            assert all(axes.get_xlabel() for axes in figure.axes), name
-            assert figure.axes[0].get_ylabel(), name
-
-
-def test_experiment_names_paths_and_high_dimensions(runs, monkeypatch):
-    monkeypatch.chdir(runs)
-    files = figures.plot([figures.Path("simple_traj")])
-    assert {"paths", "norms"} <= drawn(files)
-    assert not {"boundary", "alignment", "loss_shares"} & drawn(files), "one point, and neurons with one weight"
+def test_experiments_are_drawn_by_their_names(runs, monkeypatch, tmp_path):
+    only(monkeypatch, "paths", "norms", "boundary", "alignment", "loss_shares")
+    monkeypatch.chdir(runs.parent)
+    files = figures.plot([Path("simple_traj")], tmp_path)
+    assert drawn(files) == {"paths", "norms"}, "not of one point, and neurons with one weight"
+    assert {path.parent for path in files} == {tmp_path}
     check_pictures(files)
-    assert drawn(figures.plot([figures.Path("digits")])) >= {"loss", "norms", "alignment"}
 
 
 def test_the_newest_run_is_the_default(runs, monkeypatch, tmp_path):
-    monkeypatch.chdir(runs)
-    assert "digits" in str(figures.plot([], tmp_path)[0].parent) or list(tmp_path.glob("loss.png"))
-    assert {path.stem for path in tmp_path.glob("*.png")} >= {"loss", "norms"}
+    """And no other: whichever was written last."""
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(runs / "lin_sep", tmp_path / "outputs" / "lin_sep")
+    shown = []
+
+    def spy(series):
+        shown.append([(one.norm, int(one.table("steps")["seed"].min()), one.seeds) for one in series])
+        return figures.curves.loss(series)
+
+    monkeypatch.setattr(figures, "FIGURES", {"loss": spy})
+    for age, (name, expected) in enumerate({"more": ("ewn", 2, 2), "none": ("none", 0, 2)}.items()):
+        os.utime(folder / name / "run.json", (2e9 + age, 2e9 + age))
+        files = figures.plot([])
+        assert shown[-1] == [expected]
+        assert files == [Path(f"outputs/lin_sep/{name}/figures/loss.{suffix}") for suffix in ("png", "pdf")]
 
 
 def test_a_run_with_a_damaged_table_is_left_out(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for seed in (0, 1):
-        shutil.copytree(next((runs / "outputs/lin_sep").glob(f"norm=ewn,seed={seed}*")), tmp_path / f"seed{seed}")
-    (tmp_path / "seed0" / "neurons.parquet").write_bytes(b"PAR1 cut")
-    assert [one.seeds for one in load_series([tmp_path / "seed0", tmp_path / "seed1"])] == [1]
+    for name in ("ewn", "more"):
+        shutil.copytree(runs / "lin_sep" / name, tmp_path / name)
+    (tmp_path / "ewn" / "neurons.parquet").write_bytes(b"PAR1 cut")
+    assert [one.seeds for one in load_series([tmp_path / "ewn", tmp_path / "more"])] == [2]
     error = capsys.readouterr().err
     assert "left out" in error and "neurons.parquet: not a readable parquet file" in error
     assert len(error.splitlines()) == 1
     with pytest.raises(UserError, match="no records to draw"):
-        figures.plot([tmp_path / "seed0"])
-    (tmp_path / "seed1" / "steps.parquet").unlink()
+        figures.plot([tmp_path / "ewn"])
+    (tmp_path / "more" / "steps.parquet").unlink()
     with pytest.raises(UserError, match="no records to draw"):
-        figures.plot([tmp_path / "seed1"])
+        figures.plot([tmp_path / "more"])
 
 
-def test_norm_against_gradient_is_shown_at_the_snapshots(runs):
-    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=ewn*")))
-    series[0].config["snapshots"] = [-5, -20, -1000]
-    figure = figures.FIGURES["norm_gradient"](series)
-    assert figure is not None
-    steps = series[0].of_first_seed("steps")
-    first = [steps[steps["log_loss"] <= level]["log_loss"].iloc[0] for level in (-5, -20)]
-    assert [panel.get_title().splitlines()[1] for panel in figure.axes] == [f"log loss {level:.4g}" for level in first]
-
-
-def test_the_predicted_line_goes_through_the_neurons_of_a_layer(runs):
-    series = load_series(sorted((runs / "outputs/lin_sep").glob("norm=ewn*")))
-    figure = figures.FIGURES["norm_gradient"](series)
-    assert figure is not None
-    lines = [line for line in figure.axes[-1].lines if line.get_linestyle() == "--" and len(line.get_xdata())]
-    points = [line for line in figure.axes[-1].lines if line.get_marker() == "o" and line.get_label()[0] != "_"]
-    (line,), (layer,) = lines, points
-    (x0, x1), (y0, y1) = line.get_xdata(), line.get_ydata()
-    assert (y1 - y0) / (x1 - x0) == pytest.approx(-1)
-    assert (x0 + x1) / 2 == pytest.approx(np.mean(layer.get_xdata()))
-    assert (y0 + y1) / 2 == pytest.approx(np.mean(layer.get_ydata()))
-
-
+@pytest.mark.slow
 def test_processes_share_the_figures(runs, tmp_path, monkeypatch):
-    alone = figures.plot([runs / "outputs/lin_sep"], tmp_path / "alone")
+    alone = figures.plot([runs / "lin_sep"], tmp_path / "alone")
     monkeypatch.setattr(figures, "MOST_PROCESSES", 3)
     monkeypatch.setattr(figures, "cores", lambda: 3)
-    shared = figures.plot([runs / "outputs/lin_sep"], tmp_path / "shared")
+    shared = figures.plot([runs / "lin_sep"], tmp_path / "shared")
     assert [path.name for path in shared] == [path.name for path in alone]
+    check_pictures(alone)
     for one, other in zip(alone, shared, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for the other processes in /proc")
 @pytest.mark.skipif(cores() < 2, reason="one process draws all")
 @pytest.mark.parametrize("pause", [0.05, 0.5])
 def test_ctrl_c_is_one_line_from_all_processes(runs, tmp_path, pause):
     """At a terminal it reaches the whole group, processes that still import among them."""
-    words = [sys.executable, "-m", "wnexp", "plot", str(runs / "outputs/lin_sep"), "--to", str(tmp_path / "figures")]
+    words = [sys.executable, "-m", "wnexp", "plot", str(runs / "lin_sep"), "--to", str(tmp_path / "figures")]
     process = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

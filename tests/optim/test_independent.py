@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.helpers import column, make_program, make_settings, mlp, points_of, run
+from tests.helpers import column, make_program, make_settings, measures, mlp, points_of, run
 from wnexp.nn.initializers import initialize
 
 X = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
@@ -44,12 +44,14 @@ def descend(weight, frac, cap, target):
     return np.array([*log_losses, now[0]])
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_xor_under_ewn_to_1e_12_nats_at_every_step(seed):
     architecture = mlp(2, (20,), 1, "relu", fixed_output=tuple(OUTPUT.tolist()))
     weight = initialize(architecture, seed, "uniform", "float64")[0]["weight"]
     want = descend(weight, 5.0, 0.1, -50.0)
     configuration = make_settings(target=-50.0, max_steps=100_000, ratio=1.0, frac=5.0, cap=0.1)
-    _, records = run(make_program(architecture, "ewn"), points_of(X, Y, X, Y), configuration, seeds=(seed,))
+    _, records = run(
+        make_program(architecture, "ewn", measures=measures()), points_of(X, Y, X, Y), configuration, seeds=(seed,)
+    )
     assert len(want) > 2000
     np.testing.assert_allclose(column(records, "log_loss"), want, atol=1e-12)

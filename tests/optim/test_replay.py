@@ -6,7 +6,18 @@ import json
 import numpy as np
 import pytest
 
-from tests.helpers import REPLAY, column, hyperparameters, make_program, make_settings, mlp, outcomes, points_of, run
+from tests.helpers import (
+    REPLAY,
+    column,
+    hyperparameters,
+    make_program,
+    make_settings,
+    measures,
+    mlp,
+    outcomes,
+    points_of,
+    run,
+)
 from wnexp.figures.series import ACTIVE_RATIO
 from wnexp.nn import network
 from wnexp.nn.weightnorm import NORMS
@@ -29,12 +40,12 @@ def every_step(facts, target=None, max_steps=None):
     return make_settings(target, steps, ratio=1.0)._replace(hyperparameters=rule)
 
 
-@pytest.mark.parametrize("norm", ["none", "ewn"])
+@pytest.mark.parametrize("norm", [pytest.param("none", marks=pytest.mark.slow), "ewn"])
 def test_simple_traj_to_rounding(norm):
     arrays, facts, data = load(f"simple_traj_{'no-WN' if norm == 'none' else 'EWN'}")
     starts = arrays["inits"]
     weights = ({"weight": starts[:, None, :]}, {"weight": np.ones((5, 2, 1))})
-    what = make_program(network.diagonal(2), norm, loss="exponential", slots=256)
+    what = make_program(network.diagonal(2), norm, loss="exponential", slots=256, measures=measures("neurons"))
     _, records = run(what, data, every_step(facts), seeds=range(5), weights=weights)
     for seed in range(5):
         ours = np.concatenate([rows["neurons"][0]["weight_norm"][:, seed][rows["valid"][:, seed]] for rows in records])
@@ -47,7 +58,7 @@ def test_simple_traj_to_rounding(norm):
 def test_xor_none_to_3e_5_nats():
     arrays, facts, data = load("xor_no-WN")
     fixed = tuple(arrays["fixed_out"][:, 0].astype(float).tolist())
-    what = make_program(mlp(2, (20,), 1, "relu", fixed_output=fixed), slots=256)
+    what = make_program(mlp(2, (20,), 1, "relu", fixed_output=fixed), slots=256, measures=measures("neurons"))
     weights = ({"weight": arrays["W_0"][None]}, {"weight": arrays["fixed_out"].astype(float)[None]})
     _, records = run(what, data, every_step(facts), weights=weights)
     log_loss, reference = column(records, "log_loss"), arrays["ref_train_log_loss"]
@@ -59,12 +70,14 @@ def test_xor_none_to_3e_5_nats():
 
 
 @pytest.mark.parametrize(
-    ("norm", "alike", "steps", "active"), [("ewn", 180, 652, [5, 7]), ("swn", 148, 12283, [5, 6, 7])]
+    ("norm", "alike", "steps", "active"),
+    [("ewn", 180, 652, [5, 7]), pytest.param("swn", 148, 12283, [5, 6, 7], marks=pytest.mark.slow)],
 )
 def test_lin_sep_early_steps_and_end_state(norm, alike, steps, active):
     arrays, facts, data = load(f"lin_sep_{norm.upper()}")
     weights = tuple({"weight": arrays[f"W_{layer}"][None]} for layer in range(2))
-    state, records = run(make_program(norm=norm, slots=256), data, every_step(facts), weights=weights)
+    what = make_program(norm=norm, slots=256, measures=measures("margins", "neurons", "samples"))
+    state, records = run(what, data, every_step(facts), weights=weights)
     assert outcomes(state) == ["target_reached"]
     log_loss = column(records, "log_loss")
     np.testing.assert_allclose(log_loss[:alike], arrays["ref_train_log_loss"][:alike], atol=1e-5)
@@ -80,6 +93,7 @@ def test_lin_sep_early_steps_and_end_state(norm, alike, steps, active):
     np.testing.assert_allclose(directions, arrays["ref_final_w_dir_layer0"], atol=3e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "depth"), [("none", 1), ("none", 2), ("none", 3), ("ewn", 1), ("ewn", 2)])
 def test_conv_rate_loss_and_angle_at_every_step(norm, depth):
     arrays, facts, data = load(f"conv_rate_{'no-WN' if norm == 'none' else 'EWN'}_depth{depth}")

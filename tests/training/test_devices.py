@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_conf import compose
-from wnexp import build, devices
-from wnexp import data as datasets
-from wnexp.config import UserError
+from tests.helpers import compose
+from wnexp.errors import UserError
+from wnexp.training import devices
+from wnexp.training.program import build_network, work
 
-SMALL = ["norm=ewn", "stop.log_loss=-60", "snapshots=[-20]", "stop.max_steps=700"]
+WORDS = ["norm=ewn", "stop.log_loss=-60", "snapshots=[-20]", "stop.max_steps=700"]
 
 
 def test_float64_on_a_device_without_it_is_a_clear_error():
@@ -26,16 +26,16 @@ def test_float64_on_a_device_without_it_is_a_clear_error():
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 11, 16])
-def test_groups_hold_every_active_lane_and_no_lane_twice(monkeypatch, count):
-    monkeypatch.setattr(devices, "_CPU_LANES", 4)
-    lanes = devices.Lanes(count, jax.devices()[:1])
-    assert lanes.width == min(count, 4) and lanes.total >= count
+def test_groups_hold_every_active_place_and_no_place_twice(monkeypatch, count):
+    monkeypatch.setattr(devices, "_CPU_SEEDS", 4)
+    batch = devices.SeedBatch(np.arange(count), jax.devices()[:1])
+    assert batch.width == min(count, 4) and batch.total >= count
     rng = np.random.default_rng(count)
-    for active in [np.ones(lanes.total, bool), np.zeros(lanes.total, bool), *(rng.random((20, lanes.total)) < 0.4)]:
-        groups = lanes.groups(active)
+    for active in [np.ones(batch.total, bool), np.zeros(batch.total, bool), *(rng.random((20, batch.total)) < 0.4)]:
+        groups = batch.groups(active)
         assert set(np.flatnonzero(active)) <= set(np.concatenate(groups).tolist())
-        assert all(len(group) == len(set(group.tolist())) == lanes.width for group in groups)
-        assert lanes.whole or len(groups) == max(1, -(-int(active.sum()) // 4)), "done seeds are not computed along"
+        assert all(len(group) == len(set(group.tolist())) == batch.width for group in groups)
+        assert batch.whole or len(groups) == max(1, -(-int(active.sum()) // 4)), "done seeds are not computed along"
 
 
 def tables(folder):
@@ -50,9 +50,9 @@ def tables(folder):
 
 def test_seeds_in_groups_have_the_rows_of_a_group_alone(inside, tmp_path, monkeypatch):
     """Eleven seeds in groups of four, some done long before others, against the first four as the only group."""
-    monkeypatch.setattr(devices, "_CPU_LANES", 4)
+    monkeypatch.setattr(devices, "_CPU_SEEDS", 4)
     for seeds in (11, 4):
-        code, _, err = inside("train", *SMALL, f"seeds={seeds}", f"outputs={seeds}")
+        code, _, err = inside("train", *WORDS, f"seeds={seeds}", f"outputs={seeds}")
         assert code == 0, err
     many, alone = tables(tmp_path / "11"), tables(tmp_path / "4")
     assert sorted(many[0]["seed"].unique()) == list(range(11)), "every seed has its rows"
@@ -66,12 +66,14 @@ def test_seeds_in_groups_have_the_rows_of_a_group_alone(inside, tmp_path, monkey
     assert many[2] == alone[2]
 
 
+@pytest.mark.slow
 def test_eight_devices_are_all_used_and_change_no_number(tmp_path):
     script = (
-        "import sys; from wnexp import devices, session; devices._CPU_LANES = 2; whole = session.Session.chunk\n"
+        "import sys; from wnexp.training import devices, session; devices._CPU_SEEDS = 2\n"
+        "whole = session.Session.chunk\n"
         "def chunk(self, attempts):\n"
         "    parts = whole(self, attempts)\n"
-        "    used = self._state.seed.sharding.device_set if self._lanes.whole else [0]\n"
+        "    used = self._state.seed.sharding.device_set if self._batch.whole else [0]\n"
         "    print('used', len(used))\n"
         "    return parts\n"
         "session.Session.chunk = chunk\n"
@@ -80,7 +82,7 @@ def test_eight_devices_are_all_used_and_change_no_number(tmp_path):
     used = {}
     for count in (8, 1):
         environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
-        words = [sys.executable, "-c", script, "train", *SMALL, "seeds=15", f"outputs={count}"]
+        words = [sys.executable, "-c", script, "train", *WORDS, "seeds=15", f"outputs={count}"]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300)
         assert done.returncode == 0, done.stderr
         used[count] = {line for line in done.stdout.splitlines() if line.startswith("used")}
@@ -93,9 +95,14 @@ def test_auto_takes_the_cpu_for_tiny_networks(monkeypatch):
     """What is asked of JAX; a GPU is not needed to see it."""
     asked = []
     monkeypatch.setattr(jax, "local_devices", lambda backend=None: asked.append(backend) or jax.devices())
-    small = build.work(compose(), datasets.load(compose().data))
-    assert small == (2 * 8 + 8) * 4
-    large = compose("data=gaussian", "data.inputs=784", "data.train_per_class=500", "model.widths=[1024]")
-    for work, name in ((small, "auto"), (build.work(large, datasets.load(large.data)), "auto"), (small, "cpu")):
-        devices.open_devices(name, "float64", work)
+
+    def of(*words):
+        config = compose(*words)
+        dataset = config.data.load()
+        return work(build_network(config, dataset), len(dataset.train_x), config.seeds)
+
+    assert of() == (2 * 8 + 8) * 4
+    large = of("data=gaussian", "data.inputs=784", "data.train_per_class=500", "model.widths=[1024]")
+    for amount, name in ((of(), "auto"), (large, "auto"), (of(), "cpu")):
+        devices.open_devices(name, "float64", amount)
     assert asked == ["cpu", None, "cpu"]

@@ -27,6 +27,8 @@ from wnexp.nn.initializers import initialize
 from wnexp.nn.weightnorm import neuron_norms
 from wnexp.training.loop import make_train
 
+NORMS_ONE_QUICK = [*(pytest.param(norm, marks=pytest.mark.slow) for norm in ("none", "swn")), "ewn"]
+
 
 def test_one_sample_exponential_flow():
     """Small constant steps follow `1/L(t) = 1/L(0) + ||x||^2 t` (one sample, linear, exponential loss)."""
@@ -83,7 +85,7 @@ def test_xor_margins_become_equal():
     assert np.ptp(shares) / shares.mean() < 1e-3
 
 
-@pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
+@pytest.mark.parametrize("norm", NORMS_ONE_QUICK)
 def test_loss_never_rises_at_accepted_steps_and_rows_are_in_order(norm):
     what = make_program(norm=norm, measures=measures())
     state, records = run(what, lin_sep(), make_settings(target=-60.0), seeds=(0, 1))
@@ -117,9 +119,7 @@ def test_changed_numbers_do_not_compile_again():
 
 
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize(
-    "norm", [pytest.param("none", marks=pytest.mark.slow), pytest.param("swn", marks=pytest.mark.slow), "ewn"]
-)
+@pytest.mark.parametrize("norm", NORMS_ONE_QUICK)
 def test_a_seed_among_others_equals_the_seed_alone(norm, batched):
     configuration, seeds = make_settings(target=-30.0, cap=0.01), tuple(range(6))
     what, single = (
@@ -135,7 +135,7 @@ def test_a_seed_among_others_equals_the_seed_alone(norm, batched):
 
 
 def test_same_seed_twice_is_bit_identical_and_chunks_change_nothing():
-    what, configuration = make_program(norm="ewn"), make_settings(target=-40.0)
+    what, configuration = make_program(norm="ewn", measures=measures("margins")), make_settings(target=-40.0)
     _, once = run(what, lin_sep(), configuration, seeds=(0, 1))
     _, twice = run(what, lin_sep(), configuration, seeds=(0, 1))
     _, pieces = run(what, lin_sep(), configuration, seeds=(0, 1), attempts=13)
@@ -187,7 +187,9 @@ class Seldom(Measure):
         return {"log_loss": look.log_loss, "sizes": neuron_norms(look.weights[0]["weight"])}
 
 
-@pytest.mark.parametrize(("seeds", "batched"), [((4,), True), ((0, 1), True), ((0, 1), False)])
+@pytest.mark.parametrize(
+    ("seeds", "batched"), [((4,), True), ((0, 1), True), pytest.param((0, 1), False, marks=pytest.mark.slow)]
+)
 def test_a_measure_with_a_cadence_is_computed_where_it_is_due_and_nowhere_else(seeds, batched):
     """Seeds that end after different numbers of records, chunks that end between them."""
     what = make_program(norm="ewn", batched=batched, slots=5, measures=(*measures("neurons"), Seldom()))
@@ -219,6 +221,7 @@ def test_a_measure_with_a_cadence_is_computed_where_it_is_due_and_nowhere_else(s
     assert Counter(CALLS) == Counter(want), "once for each row that is due"
 
 
+@pytest.mark.slow
 def test_two_cadences_do_not_disturb_each_other():
     what, configuration = make_program(norm="ewn", slots=5, measures=measures()), make_settings(target=-4.0, ratio=1.3)
     both = dataclasses.replace(what, measures=(Seldom(cadence=2), *what.measures, Seldom(cadence=5)))

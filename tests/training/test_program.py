@@ -1,35 +1,53 @@
 """Configuration to program: what the parts give together, initial weights, parts that do not fit."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.test_conf import compose
-from tests.test_session import prepared
-from wnexp import build
-from wnexp import data as datasets
-from wnexp.config import UserError
+from tests.helpers import compose, prepared
+from wnexp.errors import UserError
+from wnexp.nn.weightnorm import NORMS
+from wnexp.settings import settings
+from wnexp.training.options import OPTIONS
+from wnexp.training.program import build_program, build_traced
 
 
 def test_the_loss_head_is_float64_except_on_a_tpu():
     config = compose("experiment=digits")
-    dataset = datasets.load(config.data)
-    assert build.build_program(config, dataset, "cpu").head_dtype == "float64"
-    program = build.build_program(config, dataset, "tpu")
+    dataset = config.data.load()
+    assert build_program(config, dataset, "cpu").head_dtype == "float64"
+    program = build_program(config, dataset, "tpu")
     assert (program.dtype, program.head_dtype) == ("float32", "float32")
 
 
 def test_hidden_layers_only():
-    assert prepared("experiment=digits", "norm=ewn")._program.norms == ("ewn", "none")
-    assert prepared("norm=ewn")._program.norms == ("ewn", "ewn")
+    hidden = replace(NORMS["ewn"], layers="hidden")
+    assert prepared("experiment=digits", "norm=ewn").program.norms == (hidden, NORMS["none"])
+    assert prepared("norm=ewn").program.norms == (NORMS["ewn"],) * 2
+
+
+def test_a_flow_on_the_weights_has_the_norm_as_its_metric():
+    program = prepared("norm=ewn", "optimizer=flow").program
+    assert (program.norms, program.metrics) == ((NORMS["none"],) * 2, (NORMS["ewn"],) * 2)
+    program = prepared("norm=ewn", "optimizer=flow", "optimizer.variables=parameters").program
+    assert (program.norms, program.metrics) == ((NORMS["ewn"],) * 2, (NORMS["none"],) * 2)
 
 
 def test_starts_of_a_diagonal_network():
     run = prepared("experiment=simple_traj")
     run.start()
     np.testing.assert_allclose(run.weights()[0]["weight"][:, 0], [[1, 1], [3, 1], [1, 3], [5, 1], [1, 5]])
+
+
+def test_measures_that_do_not_apply_are_not_in_the_program():
+    names = {type(measure).__name__ for measure in prepared("record.max_samples=3").program.measures}
+    assert "Samples" not in names and {"Progress", "Neurons"} <= names
+    program = prepared("record.max_direction=1").program
+    assert "Samples" in {type(measure).__name__ for measure in program.measures}
+    (neurons,) = (measure for measure in program.measures if type(measure).__name__ == "Neurons")
+    assert neurons.max_direction == 1
 
 
 @pytest.mark.parametrize(
@@ -48,26 +66,74 @@ def test_initial_weights_that_do_not_fit(tmp_path, arrays, part):
     assert part in str(error.value)
 
 
+DATA = {"cnn": "digits", "diagonal": "simple_traj"}  # of the models that do not take the default
+INITIAL = ("init", "initial_weights", "starts")  # settings of a model that say where its weights start
+
+
+def another(found):
+    """Another value of a setting, an allowed one."""
+    if found.metadata["choices"] or found.name == "activation":
+        words = found.metadata["choices"] or ("linear", "relu")
+        return next(word for word in words if word != found.value)
+    special = {"channels": [3], "fixed_output": [1.0] * 8, "widths": [5, 5], "depth": 4}
+    kind = int if found.whole else float
+    value = special.get(found.name, kind(3) if found.value is None else found.value * 2)
+    found.check(found.name, value)
+    assert value != found.value
+    return value
+
+
+@pytest.mark.parametrize("group", ["model", "norm", "loss", "optimizer"])
+def test_static_settings_select_a_program_and_traced_ones_do_not(group):
+    """Of every option of the group."""
+    seen = {True: 0, False: 0}
+    for name in OPTIONS.groups[group]:
+        words = [f"{group}={name}"] + ([f"data={DATA[name]}"] if name in DATA else [])
+        words += ["model.widths=[8]"] if name == "cnn" else []
+        config = compose(*words)
+        dataset = config.data.load()
+        program = build_program(config, dataset, "cpu")
+        for found in settings(getattr(config, group)).values():
+            if group == "model" and found.name in INITIAL:
+                continue
+            changed = replace(config, **{group: replace(getattr(config, group), **{found.name: another(found)})})
+            other, traced = build_program(changed, dataset, "cpu"), found.metadata["traced"]
+            assert (other == program and hash(other) == hash(program)) == traced, f"{group}={name}, {found.name}"
+            numbers = [build_traced(one, "float64").hyperparameters for one in (config, changed)]
+            assert (numbers[0] != numbers[1]) == traced, f"{group}={name}, {found.name}"
+            seen[traced] += 1
+    assert seen[False] and bool(seen[True]) == (group == "optimizer")
+
+
+@pytest.mark.parametrize("name", ["max_samples", "max_direction", "max_gradient"])
+def test_settings_of_measures_select_a_program(name):
+    config = compose()
+    dataset = config.data.load()
+    other = compose(f"record.{name}=1000")
+    assert build_program(config, dataset, "cpu") != build_program(other, dataset, "cpu")
+
+
+@pytest.mark.parametrize("words", [("stop.log_loss=-10",), ("stop.max_steps=7",), ("record.every=3",), ("seed=5",)])
+def test_targets_grids_and_seeds_select_no_program(words):
+    config, other = compose(), compose(*words)
+    dataset = config.data.load()
+    assert build_program(config, dataset, "cpu") == build_program(other, dataset, "cpu")
+
+
 def test_programs_of_equal_configurations_are_one():
     one, other = prepared("stop.log_loss=-10"), prepared("stop.log_loss=-20", "optimizer.step_size=0.5")
-    assert one._train is other._train
+    assert one._train is other._train and one.program == other.program
     assert one._train is not prepared("norm=swn")._train
-    assert dataclasses.replace(one._program) == one._program
+    assert one._train is not prepared("precision=float32")._train
 
 
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (("model=cnn",), "model=cnn needs images"),
-        (("model=vgg", "data=digits"), "nothing of the 8 x 8 image is left"),
-        (("model=cnn", "data=digits", "model.channels=[M,4]"), "model.channels=['M', 4] is out of range"),
-        (("model=cnn", "data=digits", "model.channels=[4,0]"), "out of range"),
-        (("model=cnn", "data=digits", "model.channels=[x]"), "out of range"),
-        (("model.depth=3", "model.widths=[2,3]"), "needs one width to repeat"),
-        (("model.depth=0",), "model.depth=0 is out of range"),
-        (("model=cnn", "data=digits", "model.init=same_function"), "is for dense networks"),
         (("norm.output_v=odd", "norm=ewn"), "allowed: scaled, raw"),
         (("data=digits", "data.labels=odd"), "allowed: classes, parity"),
+        (("optimizer=flow", "precision=float32"), "optimizer=flow needs precision=float64"),
+        (("optimizer=sgd", "optimizer.batch_size=null"), "optimizer.batch_size=null: mini-batches need an integer"),
     ],
 )
 def test_parts_that_do_not_fit(words, part):

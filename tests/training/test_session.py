@@ -3,15 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.test_conf import compose
-from wnexp import data as datasets
-from wnexp import session
-from wnexp.config import UserError
-
-
-def prepared(*overrides):
-    config = compose(*overrides)
-    return session.prepare(config, datasets.load(config.data))
+from tests.helpers import prepared
+from wnexp.errors import UserError
 
 
 def test_seeds_are_consecutive_and_each_has_its_own_weights():

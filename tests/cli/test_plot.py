@@ -1,0 +1,57 @@
+"""`wnexp plot`: which runs are drawn, and where the figures go."""
+
+import os
+
+import pytest
+
+from tests.helpers import compose
+from wnexp import figures, runner
+from wnexp.figures import curves
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The first seeds of the runs drawn; one figure is enough, in this process."""
+    seen = []
+
+    def loss(series):
+        seen.append(sorted(one.config["seed"] for one in series))
+        return curves.loss(series)
+
+    monkeypatch.setattr(figures, "FIGURES", {"loss": loss})
+    monkeypatch.setattr(figures, "cores", lambda: 1)
+    return seen
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two runs; the first one by name is the newer one."""
+    root = tmp_path_factory.mktemp("runs")
+    for age, name, seed in ((0, "a", 4), (60, "b", 5)):
+        folder = root / "outputs/lin_sep" / name
+        runner.run_in(folder, compose("model.widths=[]", "stop.max_steps=3", f"seed={seed}"))
+        made = (folder / "run.json").stat().st_mtime - age
+        os.utime(folder / "run.json", (made, made))
+    return root
+
+
+def test_without_a_path_the_newest_run_is_drawn_and_no_other(inside, trained, monkeypatch, drawn):
+    monkeypatch.chdir(trained)
+    code, out, err = inside("plot")
+    assert code == 0, err
+    assert drawn == [[4]] and out.splitlines() == [f"outputs/lin_sep/a/figures/loss.{end}" for end in ("png", "pdf")]
+    assert sorted(path.parent.parent.name for path in trained.rglob("loss.*")) == ["a", "a"]
+
+
+def test_runs_named_are_drawn_together_into_the_folder_they_share_or_elsewhere(inside, trained, monkeypatch, drawn):
+    monkeypatch.chdir(trained)
+    assert inside("plot", "outputs/lin_sep/b")[1].splitlines()[0] == "outputs/lin_sep/b/figures/loss.png"
+    assert inside("plot", "lin_sep")[1].splitlines()[0] == "outputs/lin_sep/figures/loss.png"
+    assert inside("plot", "lin_sep", "--to=here")[1].splitlines() == ["here/loss.png", "here/loss.pdf"]
+    assert [seeds[0] for seeds in drawn] == [5, 4, 4]
+
+
+def test_a_folder_without_runs(inside, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, err = inside("plot", "empty")
+    assert code == 1 and "empty holds no run" in err

@@ -19,7 +19,11 @@ from wnexp.runs.reader import Run
 from wnexp.theory import runs as theory_runs
 from wnexp.training.options import OPTIONS
 
-MUTANTS = 300
+
+@pytest.fixture(params=[60, pytest.param(300, marks=pytest.mark.slow)])
+def count(request):
+    """How many mutants of a file."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def run(tmp_path_factory):
     return folder
 
 
-def refusals(path, content, read, random, count=MUTANTS):
+def refusals(path, content, read, random, count):
     """How many mutants of a file are refused; any other exception than `UserError` of few lines is raised."""
     refused, slowest = 0, 0.0
     for mutant in mutants(content, count, random):
@@ -48,15 +52,15 @@ def refusals(path, content, read, random, count=MUTANTS):
 
 
 @pytest.mark.parametrize("compress", [True, False])
-def test_idx_files(tmp_path, random, compress):
+def test_idx_files(tmp_path, random, count, compress):
     array = random.integers(0, 256, (6, 5, 4))
     path, content = tmp_path / "x", idx(array)
     content = gzip.compress(content, mtime=0) if compress else content
-    assert refusals(path, content, lambda: image_files._named(path, image_files.read_idx), random) > MUTANTS / 4
+    assert refusals(path, content, lambda: image_files._named(path, image_files.read_idx), random, count) > count / 4
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of texts in the oldest protocol
-def test_cifar_batches(tmp_path, random):
+def test_cifar_batches(tmp_path, random, count):
     path = tmp_path / "x"
 
     def read():
@@ -65,7 +69,7 @@ def test_cifar_batches(tmp_path, random):
 
     for protocol in (0, 2, 4):
         content = cifar_batch(1, protocol=protocol, data=np.zeros((1, 3072), np.uint8))
-        assert refusals(path, content, read, random) > 20
+        assert refusals(path, content, read, random, count) > count / 15
 
 
 def plot_reads(folder):
@@ -86,11 +90,11 @@ READERS = {
     [(f"{table}.parquet", reader) for table in ("steps", "neurons") for reader in ("plot", "verify")]
     + [("run.json", reader) for reader in READERS],
 )
-def test_records(run, tmp_path, random, name, reader):
+def test_records(run, tmp_path, random, count, name, reader):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / name
-    refused = refusals(path, path.read_bytes(), lambda: READERS[reader](tmp_path / "run"), random)
-    assert reader == "runs" or refused > MUTANTS / 4
+    refused = refusals(path, path.read_bytes(), lambda: READERS[reader](tmp_path / "run"), random, count)
+    assert reader == "runs" or refused > count / 4
 
 
 def edited(tree, values):

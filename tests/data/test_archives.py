@@ -92,12 +92,13 @@ def test_other_files(tmp_path, content, reason):
         read_npz(tmp_path / "d.npz", NAMES, "d")
 
 
-def test_mutated_files_are_read_or_refused(tmp_path, random):
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_mutated_files_are_read_or_refused(tmp_path, random, count):
     path = tmp_path / "d.npz"
     np.savez(path, train_x=random.normal(size=(4, 3)), train_y=np.array([1, -1, 1, -1]))
     refused, original = 0, path.read_bytes()
     tracemalloc.start()
-    for mutant in mutants(original, 1000, random):
+    for mutant in mutants(original, count, random):
         path.write_bytes(mutant)
         try:
             read_npz(path, NAMES, "d")
@@ -106,4 +107,4 @@ def test_mutated_files_are_read_or_refused(tmp_path, random):
             assert "\n" not in str(error)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert refused > 500 and peak < 50_000_000
+    assert refused > count / 2 and peak < 50_000_000

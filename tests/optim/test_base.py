@@ -13,6 +13,9 @@ from wnexp.optim.base import Problem, Proposal, Rule, attempt, moved, stalled, s
 # Steps that soon become too long, and a tolerance that the flow often misses.
 WILD = {"step_size": 0.5, "cap": np.inf, "factor": 3.0, "shrink": 2.0, "frac": 1.0, "tolerance": 1e-13}
 OPPOSED = points_of(np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.3]]), np.array([1, -1, 1]))  # a minimum above zero
+MIXED = points_of(  # labels that no network of this size fits, so epochs go up and down
+    np.random.default_rng(3).normal(size=(24, 2)), np.arange(24) % 2 * 2 - 1, np.zeros((0, 2)), np.zeros(0, int)
+)
 NOTHING = Problem(
     *[lambda *arguments: None] * 4,
     x=jnp.zeros((1, 1)),
@@ -25,12 +28,13 @@ NOTHING = Problem(
 @pytest.mark.parametrize("optimizer", ["gd", "sgd", pytest.param("sgd_clipped", marks=pytest.mark.slow), "flow"])
 def test_a_refused_step_leaves_everything_as_it_was_the_memory_too(optimizer):
     """Two seeds, of which one is often refused while the other goes on."""
-    batch = {"batch_size": 2} if optimizer.startswith("sgd") else {}
+    batch = {"batch_size": 5} if optimizer.startswith("sgd") else {}
     what = make_program(SMALL, optimizer=optimizer, measures=measures(), **batch)
-    data = lin_sep() if optimizer == "flow" else OPPOSED
+    data = {"gd": OPPOSED, "flow": lin_sep()}.get(optimizer, MIXED)
     configuration = make_settings(target=-1e9, ratio=1e9, every=10**9, **WILD)
     functions, state = started(what, data, configuration, seeds=(0, 1))
     now, seen = jax.device_get(state.optimizer), {True: 0, False: 0}
+    moved = dict.fromkeys(("memory", "parameters", "log_loss", "log_time"), 0)
     assert jax.tree.leaves(now.memory), "there is something to remember"
     for _ in range(30):
         state, _, _ = functions.chunk(state, data, configuration, 1)
@@ -39,13 +43,15 @@ def test_a_refused_step_leaves_everything_as_it_was_the_memory_too(optimizer):
         for place in range(2):
             accepted = bool(now.step[place] > before.step[place])
             seen[accepted] += 1
-            for name in ("memory", "parameters", "log_loss", "log_time"):
+            for name in moved:
                 leaves = zip(*(jax.tree.leaves(getattr(one, name)) for one in (now, before)), strict=True)
                 same = all(np.array_equal(mine[place], its[place]) for mine, its in leaves)
-                assert same != accepted, f"{name} after a step {'accepted' if accepted else 'refused'}"
+                assert same or accepted, f"{name} after a refused step"
+                moved[name] += not same
             if not accepted:
                 assert now.step_size[place] < before.step_size[place]
     assert seen[True] > 5 and seen[False] > 5, seen
+    assert min(moved.values()) > 5 and moved["parameters"] == seen[True], moved
 
 
 @dataclass(frozen=True)

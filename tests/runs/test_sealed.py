@@ -50,13 +50,14 @@ def test_lying_headers(tmp_path, header):
         assert "\n" not in str(error.value)
 
 
-def test_mutated_files_are_read_or_refused(tmp_path, random):
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.slow)])
+def test_mutated_files_are_read_or_refused(tmp_path, random, count):
     path = tmp_path / "a.safetensors"
     refused = 0
-    for mutant in mutants(pack({"w": np.ones((3, 2)), "v": np.arange(4)}, {}), 2000, random):
+    for mutant in mutants(pack({"w": np.ones((3, 2)), "v": np.arange(4)}, {}), count, random):
         path.write_bytes(mutant)
         try:
             unpack(path)
         except ValueError:
             refused += 1
-    assert refused > 1000
+    assert refused > count / 2

@@ -79,6 +79,7 @@ def test_the_plane_has_a_word_a_point_and_labels_where_there_are_any():
     assert plane["x"].to_pylist() == [0.0, 2.0] * 2 and plane["label"].to_pylist() == [-1.0, 1.0, None, None]
 
 
+@pytest.mark.slow
 def test_training_does_without_pandas(tmp_path):
     """A short run would wait for its import."""
     script = (

@@ -77,7 +77,7 @@ def another(found):
         return next(word for word in words if word != found.value)
     special = {"channels": [3], "fixed_output": [1.0] * 8, "widths": [5, 5], "depth": 4}
     kind = int if found.whole else float
-    value = special.get(found.name, kind(3) if found.value is None else found.value * 2)
+    value = special.get(found.name, found.value * 2 if found.value else kind(3))
     found.check(found.name, value)
     assert value != found.value
     return value

@@ -98,7 +98,7 @@ def typed(composed: DictConfig, options: Options) -> Config:
     sections = options.sections()
     values: dict[str, dict[str, Any]] = {}
     for section in ("stop", "record"):
-        given = content.pop(section, {})
+        given = content.pop(section, OmegaConf.create())
         if not isinstance(given, DictConfig):
             raise UserError(f"{section}={given}: {section} has the settings {', '.join(sections[section])}")
         values[section] = _checked(section, _content(given), sections[section], options)

@@ -30,8 +30,7 @@ class Model:
 
     init: str = setting(
         "uniform",
-        "uniform: in (-1,1)/sqrt(fan-in); normal: of variance 2/fan-in; same_function: linear nets of any depth "
-        "start as one function",
+        "uniform: in (-1,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: linear nets of any depth alike",
     )
     initial_weights: str | None = setting(None, "start from this .safetensors file instead")
 

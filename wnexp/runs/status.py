@@ -29,7 +29,7 @@ class Status:
     wall_seconds: float = 0.0
     compile_seconds: float = 0.0
     loop_seconds: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     precision: str = ""
     git_commit: str | None = None
@@ -46,8 +46,10 @@ _FIRST_LAWS = {"none": (False, 1.0), "swn": (True, 1.0), "ewn": (True, -1.0)}  #
 _KNOWN = {entry.name for entry in dataclasses.fields(Status)} - {"extra"}
 _KINDS: dict[str, Any] = {"status": str, "config": dict, "seeds": list}
 _SEED_KINDS: dict[str, Any] = {"seed": int, "outcome": str, "log_loss": int | float | None}
-_PERHAPS = {"wall_seconds": int | float, "loop_seconds": int | float, "earlier_seconds": int | float}
-_PERHAPS |= {"steps": int, "versions": dict, "error": str | None, "schema": int}
+_LAW_KINDS: dict[str, Any] = {"normalizes": bool, "slope": int | float}
+_PERHAPS: dict[str, Any] = {"steps": int, "attempts": int, "versions": dict, "device": str, "precision": str}
+_PERHAPS |= dict.fromkeys(("wall_seconds", "compile_seconds", "loop_seconds", "earlier_seconds"), int | float)
+_PERHAPS |= {"git_commit": str | None, "command": str, "error": str | None, "law": dict | None, "schema": int}
 
 
 def write(directory: Path, status: Status, keep_previous: bool = False) -> None:
@@ -86,6 +88,8 @@ def _read(path: Path) -> Status:
     _check_kinds("config.", content["config"], {"seed": int, "norm.name": str})
     for figures in content["seeds"]:
         _check_kinds("seeds.", figures, _SEED_KINDS)
+    if content.get("law") is not None:
+        _check_kinds("law.", content["law"], _LAW_KINDS)
     if content.pop(_CHECKSUM, None) not in (None, _checksum(content)):
         raise ValueError("its checksum differs: it is damaged, or was edited")
     known: dict[str, Any] = {key: value for key, value in content.items() if key in _KNOWN}

@@ -103,6 +103,7 @@ def test_epochs_of_wnexp_are_attempts_of_a_chunk(load):
     assert made.program.dtype == "float32" and made.program.network.layers[0].bias
 
 
+@pytest.mark.slow
 def test_the_runs_of_growth_compose(load):
     growth = load("growth")
     for panel in growth.PANELS:

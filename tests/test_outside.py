@@ -165,6 +165,7 @@ def test_a_loss_that_is_no_margin_loss(inside, tmp_path):
     assert np.isnan(last["smoothed_margin"]) and np.isnan(last["kkt_delta"]) and last["margin"] > 0
 
 
+@pytest.mark.slow
 def test_flow_of_a_norm_with_a_number(inside, tmp_path):
     """Its metric is that of its parameters: both flows reach the same weights."""
     words = ("norm=power", "optimizer=flow", "stop.log_loss=-20", "snapshots=[-10]")

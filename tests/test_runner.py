@@ -192,6 +192,7 @@ def test_a_second_signal_does_not_wait(inside, monkeypatch):
     assert code == 143 and "starts again" in err and "kept" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [".gradients.parquet", "neurons.parquet", "checkpoint.safetensors", "everything"])
 def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, monkeypatch, full):
     """From the second save on, the file (or every file beside run.json) finds no room."""
@@ -227,6 +228,7 @@ def test_an_output_folder_that_cannot_be_written(inside, tmp_path):
     assert (tmp_path / "blocked").read_text() == "a file, not a folder"
 
 
+@pytest.mark.slow
 def test_initial_weights_from_a_snapshot(inside, tmp_path):
     assert inside("train", *QUICK)[0] == 0
     snapshot = tmp_path / RUN / "snapshots/seed=0/final.safetensors"
@@ -258,6 +260,7 @@ def test_a_non_finite_run_finishes_with_its_outcome(inside, tmp_path):
     assert described["status"] == "finished" and described["seeds"][0]["log_loss"] is None
 
 
+@pytest.mark.slow
 def test_changed_data_are_noticed(inside, tmp_path):
     arguments = ("train", "data=file", "data.path=d.npz", "model.widths=[]", "stop.log_loss=-5")
     np.savez(tmp_path / "d.npz", train_x=np.array([[1.0, 0.2], [-1.0, 0.1]]), train_y=np.array([1, -1]))

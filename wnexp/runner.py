@@ -160,9 +160,11 @@ def _stored_run(config: Config, directory: Path) -> Status | None:
     if stored is None or config.overwrite or not stored.seeds:  # no seeds: it ended before its first record
         return None
     now, finished = identity.identity(config), stored.status == status.FINISHED
+    elsewhere = "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
     if finished:
         stored.config = _as_now(config, stored, now)
-    elsewhere = "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
+    elif stored.schema != status.SCHEMA:
+        raise UserError(f"{shown(directory)} was begun by an earlier wnexp and can only be resumed by it;\n{elsewhere}")
     added, gone = identity.schema_changes(stored.config, now)
     made, own = stored.versions.get("wnexp"), version("wnexp")
     if added or gone:
@@ -176,8 +178,6 @@ def _stored_run(config: Config, directory: Path) -> Status | None:
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n{elsewhere}"
         )
-    if not finished and stored.schema != status.SCHEMA:
-        raise UserError(f"{shown(directory)} was begun by an earlier wnexp and can only be resumed by it;\n{elsewhere}")
     return stored
 
 

@@ -52,6 +52,7 @@ def train(folder, x, y, *words):
     return status["seeds"][0]["outcome"], steps[0].slice(len(steps[0]) - 1).to_pylist()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("case", CASES)
 def test_hard_data(tmp_path, rule, case):

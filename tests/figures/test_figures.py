@@ -122,6 +122,7 @@ def test_panels_labels_and_legend(series, name):
     assert legend.get_title().get_text().replace("\n", " ") == note
 
 
+@pytest.mark.slow
 def test_one_run_draws_every_figure_its_records_allow(runs, monkeypatch):
     monkeypatch.chdir(runs)
     files = figures.plot([runs / "lin_sep/more"])

@@ -48,7 +48,7 @@ def margin_sets(classes):
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("classes", [1, 2, 10])
+@pytest.mark.parametrize("classes", [1, 2, pytest.param(10, marks=pytest.mark.slow)])
 def test_value_and_gradient_agree_with_60_digits(loss, reduction, classes):
     value_and_grad = jax.jit(jax.value_and_grad(replace(LOSSES[loss], reduction=reduction).log_loss_of_margins))
     for s in margin_sets(classes):

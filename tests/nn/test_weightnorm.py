@@ -26,7 +26,7 @@ def with_v_norm(norm, v_norm):
     return replace(NORMS[norm], **changes)
 
 
-@pytest.mark.parametrize("v_norm", [1.0, 0.3, None])
+@pytest.mark.parametrize("v_norm", [pytest.param(1.0, marks=pytest.mark.slow), 0.3, None])
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_same_function_at_initialization(name, norm, v_norm, random):
@@ -70,10 +70,7 @@ def test_pull_back_is_the_papers_formula_and_orthogonal_to_v(norm, random):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name in ("linear", "deep linear", "relu squared") else [])
-        for name in ARCHITECTURES
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] if name != "convolutions" else []) for name in ARCHITECTURES],
 )
 def test_pull_back_equals_autodiff_through_the_parametrization(name, norm, random):
     architecture, trained, fixed = start(name)

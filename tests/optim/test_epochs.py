@@ -18,7 +18,7 @@ from tests.helpers import (
 )
 
 
-@pytest.mark.parametrize("batch", [4, 50, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (3, 5, 11))])
+@pytest.mark.parametrize("batch", [4, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (3, 5, 11, 50))])
 def test_an_epoch_uses_every_sample_once(batch):
     """Linear loss surface: with a tiny step an epoch moves by eta times the sum of all gradients at the start."""
     rng = np.random.default_rng(1)
@@ -67,7 +67,7 @@ def test_sgd_takes_the_loss_after_the_last_epoch_as_reference():
     np.testing.assert_allclose(column(records, "log_loss")[1:], values, rtol=1e-10)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "sgd_clipped"])
+@pytest.mark.parametrize("optimizer", [pytest.param("sgd", marks=pytest.mark.slow), "sgd_clipped"])
 def test_epochs_replay_the_rule(optimizer):
     """Batches of one sample in the recorded order; `sgd_clipped` counts a batch's loss as the reference's at most.
 

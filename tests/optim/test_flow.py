@@ -69,7 +69,8 @@ def test_one_sample_to_a_million_nats():
     np.testing.assert_allclose(log_time[1:] - want, 0, atol=1e-7)
 
 
-@pytest.mark.parametrize("norm", [slow("none"), "ewn"])
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["none", "ewn"])
 def test_simple_traj_hyperbolas(norm):
     """None keeps `x_2 w_1 - x_1 w_2`, EWN `x_2/w_1 - x_1/w_2`."""
     data = points_of(np.array([[2.0, 1.0]]), np.array([1]))
@@ -134,7 +135,8 @@ def flowed(norm, variables, solver):
     return state, flattened(loop.make_train(what).weights(state))
 
 
-@pytest.mark.parametrize("norm", [slow("swn"), "ewn"])
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["swn", "ewn"])
 def test_the_parameters_follow_the_path_of_the_weights(norm):
     """C1; and `||v_u||` is conserved."""
     state, found = flowed(norm, "parameters", "rosenbrock")
@@ -182,6 +184,7 @@ def test_neurons_slide_along_a_kink():
     assert resting.any(axis=0).sum() >= 4
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_separated_end_as_step_underflow():
     x = np.array([[1.0, 0.5], [1.0, 0.5], [-1.0, 0.2]])
     data = points_of(x, np.array([1, -1, 1]))

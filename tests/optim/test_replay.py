@@ -22,7 +22,7 @@ from wnexp.figures.series import ACTIVE_RATIO
 from wnexp.nn import network
 from wnexp.nn.weightnorm import NORMS
 
-pytestmark = pytest.mark.skipif(not REPLAY.is_dir(), reason="the authors' logs are not here")
+pytestmark = [pytest.mark.skipif(not REPLAY.is_dir(), reason="the authors' logs are not here"), pytest.mark.slow]
 
 
 def load(name):
@@ -69,9 +69,10 @@ def test_xor_none_to_3e_5_nats():
     np.testing.assert_allclose(norms[:shared], arrays["ref_w_norm"][:shared], rtol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "alike", "steps", "active"),
-    [("ewn", 180, 652, [5, 7]), pytest.param("swn", 148, 12283, [5, 6, 7], marks=pytest.mark.slow)],
+    [("ewn", 180, 652, [5, 7]), ("swn", 148, 12283, [5, 6, 7])],
 )
 def test_lin_sep_early_steps_and_end_state(norm, alike, steps, active):
     arrays, facts, data = load(f"lin_sep_{norm.upper()}")

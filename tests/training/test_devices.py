@@ -48,6 +48,7 @@ def tables(folder):
     return pd.read_parquet(directory / "steps.parquet"), pd.read_parquet(directory / "neurons.parquet"), weights
 
 
+@pytest.mark.slow
 def test_seeds_in_groups_have_the_rows_of_a_group_alone(inside, tmp_path, monkeypatch):
     """Eleven seeds in groups of four, some done long before others, against the first four as the only group."""
     monkeypatch.setattr(devices, "_CPU_SEEDS", 4)

@@ -44,7 +44,7 @@ def test_one_sample_exponential_flow():
     np.testing.assert_allclose(np.exp(column(records, "log_time"))[1:], time[1:], rtol=1e-10)
 
 
-@pytest.mark.parametrize("norm", ["none", "ewn"])
+@pytest.mark.parametrize("norm", [pytest.param("none", marks=pytest.mark.slow), "ewn"])
 def test_simple_traj_keeps_its_invariant(norm):
     """Diagonal, one sample: none keeps `x_k w_j - x_j w_k`, EWN keeps `x_k/w_j - x_j/w_k` (hyperbolas)."""
     x = np.array([2.0, 1.0])
@@ -61,6 +61,7 @@ def test_simple_traj_keeps_its_invariant(norm):
     np.testing.assert_allclose(kept, kept[0], rtol=1e-9 if norm == "none" else 2e-3)
 
 
+@pytest.mark.slow
 def test_depth_one_linear_tends_to_the_hard_margin_svm():
     from sklearn.svm import SVC
 
@@ -74,6 +75,7 @@ def test_depth_one_linear_tends_to_the_hard_margin_svm():
     assert w @ direction / np.linalg.norm(w) > 0.9999
 
 
+@pytest.mark.slow
 def test_xor_margins_become_equal():
     """XOR, ReLU, fixed +/-1 output: by symmetry the four margins agree in the limit."""
     x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
@@ -118,7 +120,7 @@ def test_changed_numbers_do_not_compile_again():
     assert functions.compilations() - before == 1
 
 
-@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("batched", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("norm", NORMS_ONE_QUICK)
 def test_a_seed_among_others_equals_the_seed_alone(norm, batched):
     configuration, seeds = make_settings(target=-30.0, cap=0.01), tuple(range(6))
@@ -188,7 +190,8 @@ class Seldom(Measure):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "batched"), [((4,), True), ((0, 1), True), pytest.param((0, 1), False, marks=pytest.mark.slow)]
+    ("seeds", "batched"),
+    [((0, 1), True), *(pytest.param(*case, marks=pytest.mark.slow) for case in (((4,), True), ((0, 1), False)))],
 )
 def test_a_measure_with_a_cadence_is_computed_where_it_is_due_and_nowhere_else(seeds, batched):
     """Seeds that end after different numbers of records, chunks that end between them."""

@@ -31,7 +31,7 @@ def test_a_row_is_an_object_of_a_frozen_dataclass(name):
 def test_every_setting_has_a_meaning_of_one_line_and_an_allowed_value(name):
     for found in settings(ROWS[name]).values():
         assert found.meaning and found.meaning == " ".join(found.meaning.split()), found.name
-        assert len(found.meaning) <= 120, found.name
+        assert len(found.meaning) <= 130, found.name
         found.check(found.name, found.value)
 
 

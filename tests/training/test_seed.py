@@ -1,6 +1,7 @@
 """One seed: when it makes a record, how it ends, its outputs in blocks."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,7 +22,8 @@ from tests.helpers import (
 )
 from wnexp.nn import network
 from wnexp.nn.initializers import initialize
-from wnexp.training.seed import RUNNING
+from wnexp.nn.weights import split
+from wnexp.training.seed import RUNNING, outputs_of
 
 
 def test_record_grids():
@@ -86,11 +88,26 @@ def test_snapshots_stop_the_chunk_at_the_crossing():
         assert configuration.snapshots[index] - 0.5 < log_loss <= configuration.snapshots[index]
 
 
-@pytest.mark.parametrize("kind", ["dense", pytest.param("convolutions", marks=pytest.mark.slow)])
-def test_blocks_of_samples_change_no_number(kind):
+TINY_CNN = network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))
+
+
+@pytest.mark.parametrize("architecture", [SMALL, TINY_CNN], ids=["dense", "convolutions"])
+def test_outputs_in_blocks_are_the_outputs(architecture):
     """Data too large for memory go through the network in blocks, values and gradients, also a last smaller block."""
-    small = network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))
-    architecture = {"dense": SMALL, "convolutions": small}[kind]
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((11, 2)))
+    trained, fixed = split(architecture, jax.tree.map(jnp.asarray, initialize(architecture, 0, "normal", "float64")))
+    whole, blocks = (
+        jax.jit(jax.value_and_grad(lambda trained, what=what: jnp.sum(jnp.sin(outputs_of(what, fixed, trained, x)))))
+        for what in (make_program(architecture, block=block, measures=measures()) for block in (11, 4))
+    )
+    text = [made.lower(trained).as_text() for made in (whole, blocks)]
+    assert "while" in text[1] and "while" not in text[0], "one goes in blocks and the other does not"
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13), blocks(trained), whole(trained))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", [SMALL, TINY_CNN], ids=["dense", "convolutions"])
+def test_blocks_of_samples_change_no_number(architecture):
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.uniform(1, 2, (6, 2)), -rng.uniform(1, 2, (5, 2))])
     data = points_of(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))

@@ -5,7 +5,6 @@ Hydra's store that the option's file refers to. An option without a file in `con
 table, is stored as an option of its own.
 """
 
-import copy
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -79,16 +78,14 @@ def compose(words: Sequence[str], options: Options) -> Composed:
 
 def typed(composed: DictConfig, options: Options) -> Config:
     """The checked configuration. Raises `UserError` that names the key, what came and what is allowed."""
-    composed = copy.deepcopy(composed)
     try:
-        OmegaConf.resolve(composed)
+        content: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=False)
     except OmegaConfBaseException as error:
         raise _explained(error, options) from None
-    content = _content(composed)
     names, objects = {}, {}
     for group, table in options.groups.items():
         given = content.pop(group, None)
-        own = _content(given) if isinstance(given, DictConfig) else {}
+        own = given if isinstance(given, dict) else {}
         names[group] = str(own.pop("name", None))
         prototype = choose(table, group, names[group])
         of_group = {key for row in table.values() for key in settings(row)}
@@ -98,10 +95,10 @@ def typed(composed: DictConfig, options: Options) -> Config:
     sections = options.sections()
     values: dict[str, dict[str, Any]] = {}
     for section in ("stop", "record"):
-        given = content.pop(section, OmegaConf.create())
-        if not isinstance(given, DictConfig):
+        given = content.pop(section, {})
+        if not isinstance(given, dict):
             raise UserError(f"{section}={given}: {section} has the settings {', '.join(sections[section])}")
-        values[section] = _checked(section, _content(given), sections[section], options)
+        values[section] = _checked(section, given, sections[section], options)
     top = _checked("", content, sections[""], options)
     own = {name: values["record"].pop(name) for name in settings(Record)}
     config = Config(
@@ -115,10 +112,6 @@ def typed(composed: DictConfig, options: Options) -> Config:
     if config.seed + config.seeds > 2**32:
         raise UserError(f"seed={config.seed} seeds={config.seeds}: the last seed must be below 2^32")
     return config
-
-
-def _content(node: DictConfig) -> dict[str, Any]:
-    return {str(key): value for key, value in node.items()}
 
 
 def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting], options: Options) -> dict[str, Any]:
@@ -143,7 +136,7 @@ def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting
 
 def _whole(value: Any, one: Setting) -> Any:
     """1e2 as 100 where integers are asked for: YAML and Hydra read it as a real number."""
-    if one.whole and isinstance(value, ListConfig):
+    if one.whole and isinstance(value, list):
         return [_whole(entry, one) for entry in value]
     return int(value) if one.whole and isinstance(value, float) and value.is_integer() else value
 

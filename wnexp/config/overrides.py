@@ -66,7 +66,8 @@ def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
 
 def repeating(settings: Mapping[str, Any], run: Path, options: Options) -> list[str]:
     """The words that repeat a run with these flat settings, under `outputs` by the name it has. Raises `UserError`."""
-    if unknown := sorted(key for key in settings if not options.has_key(key) and key not in _NAMED):
+    known = {*options.keys(), *_NAMED}
+    if unknown := sorted(settings.keys() - known):
         raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
     place = run.resolve()
     name = _hydra_text(f"{place.parent.name}/{place.name}")

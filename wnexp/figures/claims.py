@@ -79,7 +79,8 @@ def _exponents(rows: pd.DataFrame) -> Figure:
     degrees = np.linspace(1, rows["degree"].max(), 100)
     panel.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")
     panel.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
-    for offset, (norm, of_norm) in zip((-0.06, 0.0, 0.06), rows.groupby("norm"), strict=False):
+    offsets = np.linspace(-0.06, 0.06, rows["norm"].nunique()) if rows["norm"].nunique() > 1 else [0.0]
+    for offset, (norm, of_norm) in zip(offsets, rows.groupby("norm"), strict=True):
         panel.errorbar(
             of_norm["degree"] + offset,
             of_norm["measured"],

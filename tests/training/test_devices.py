@@ -74,7 +74,7 @@ def test_eight_devices_are_all_used_and_change_no_number(tmp_path):
         "whole = session.Session.chunk\n"
         "def chunk(self, attempts):\n"
         "    parts = whole(self, attempts)\n"
-        "    used = self._state.seed.sharding.device_set if self._batch.whole else [0]\n"
+        "    used = self._state.seed.sharding.device_set if self.batch.whole else [0]\n"
         "    print('used', len(used))\n"
         "    return parts\n"
         "session.Session.chunk = chunk\n"

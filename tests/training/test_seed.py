@@ -108,6 +108,7 @@ def test_outputs_in_blocks_are_the_outputs(architecture):
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", [SMALL, TINY_CNN], ids=["dense", "convolutions"])
 def test_blocks_of_samples_change_no_number(architecture):
+    """Whole runs in blocks are the runs without them."""
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.uniform(1, 2, (6, 2)), -rng.uniform(1, 2, (5, 2))])
     data = points_of(x, np.repeat([1, -1], [6, 5]), x[:7], np.repeat([1, -1], [6, 1]))

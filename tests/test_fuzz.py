@@ -109,6 +109,7 @@ def edited(tree, values):
                 yield tree | {key: inner} if isinstance(tree, dict) else [*tree[:key], inner, *tree[key + 1 :]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reader", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("verify", "repeat"))) for name in READERS]
 )

@@ -49,6 +49,7 @@ def test_a_sweep_and_its_single_jobs_have_the_same_names(inside, tmp_path):
     assert code == 0 and "not run again" in out and len(folders(tmp_path / "outputs")) == 2
 
 
+@pytest.mark.slow
 def test_whole_numbers_in_exponent_notation(inside, tmp_path):
     code, out, _ = inside("train", "-m", "stop.max_steps=1e1,2e1", "model.widths=[8.0]")
     assert code == 0 and out.count("max_steps") > 2

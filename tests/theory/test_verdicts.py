@@ -76,6 +76,7 @@ def test_bad_words(inside, words, code, part):
     assert got == code and part in err
 
 
+@pytest.mark.slow
 def test_verify_without_a_path_trains_and_judges_the_battery(inside, monkeypatch, tmp_path):
     words = ("norm=ewn", *LIN_SEP, "stop.log_loss=-10")
     monkeypatch.setattr(battery, "jobs", lambda deep: {"one": words, "other": (*words, "seed=4")})

@@ -140,18 +140,19 @@ def open_run(run: Run) -> Prunable:
         raise NothingToPrune(message)
     if not run.seeds:
         raise NothingToPrune(f"{directory} has no seed recorded yet; `wnexp runs` shows whether it is still running")
-    config, _, dataset, network = reopen(run)
+    reopened = reopen(run)
+    config = reopened.config
     if changed := changed_files(run, config):
         raise UserError(f"{directory}: the files it was trained on have changed: {', '.join(changed)}")
-    if not hidden_layers(network):
+    if not hidden_layers(reopened.network):
         raise NothingToPrune(f"{directory}: a network without hidden layers has no neurons to remove")
     return Prunable(
         run=run,
         norm=config.names["norm"],
         model=config.model,
         precision=config.precision,
-        dataset=dataset,
-        network=network,
+        dataset=reopened.dataset,
+        network=reopened.network,
     )
 
 

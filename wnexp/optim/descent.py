@@ -123,12 +123,12 @@ class ConstantGradientDescent(Rule):
 
     def init(self, problem, parameters, hyperparameters):
         log_loss, gradient = look(problem, parameters)
-        return log_loss, GradientMemory(gradient)
+        return log_loss, GradientMemory(gradient=gradient)
 
     def propose(self, problem, now, hyperparameters):
         scale = now.step_size * jnp.exp(now.log_loss)
         state, gradient = full_batch_step(problem, now, jnp.log(now.step_size), scale)
-        state = state._replace(memory=GradientMemory(gradient))
+        state = state._replace(memory=GradientMemory(gradient=gradient))
         return Proposal(
             state=state, accept=True, step_size_if_accepted=now.step_size, step_size_if_refused=now.step_size
         )

@@ -130,7 +130,7 @@ class Flow(Rule):
 
     def init(self, problem, parameters, hyperparameters):
         log_loss, gradient = look(problem, parameters)
-        return log_loss, GradientMemory(gradient)
+        return log_loss, GradientMemory(gradient=gradient)
 
     def propose(self, problem, now, hyperparameters):
         """One step of the solver, `now.step_size` nats long or up to the next of `problem.landings`.
@@ -167,7 +167,7 @@ class Flow(Rule):
         accept = (error <= 1) & (log_loss < now.log_loss) & jnp.isfinite(log_time)
         reached = now._replace(
             parameters=parameters,
-            memory=GradientMemory(gradient),
+            memory=GradientMemory(gradient=gradient),
             log_loss=log_loss,
             log_time=log_time,
         )

@@ -72,11 +72,12 @@ def table_schema(table: Table) -> pa.Schema:
 
 def column(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     """An arrow column of numbers. From buffers, since `pa.array` would import pandas: a quarter of a second."""
-    finite = np.isfinite(values)
-    if not finite.all() and kind != REAL:
-        values = np.where(finite, values, 0)
+    validity = None
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values)
+        validity = pa.py_buffer(np.packbits(finite, bitorder="little"))
+        values = values if kind == REAL else np.where(finite, values, 0)
     values = np.ascontiguousarray(values, kind.to_pandas_dtype())
-    validity = None if finite.all() and kind != REAL else pa.py_buffer(np.packbits(finite, bitorder="little"))
     return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
 
 

@@ -27,7 +27,7 @@ from wnexp.runs import snapshots
 from wnexp.settings import settings as settings_of
 from wnexp.settings import without_traced
 from wnexp.theory.runs import SeedRecords
-from wnexp.training import loop, program, session
+from wnexp.training import loop, program, seed, session
 from wnexp.training.options import OPTIONS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -171,7 +171,7 @@ def run(what: program.Program, data, configuration, seeds=(0,), weights=None, at
         state, rows, filled = functions.chunk(state, data, configuration, attempts)
         slots = int(filled.max())
         records.append(named(what, jax.tree.map(lambda values, slots=slots: np.asarray(values[:slots]), rows)))
-        if not np.any(np.asarray(state.outcome) == loop.RUNNING) and slots == 0:
+        if not np.any(np.asarray(state.outcome) == seed.RUNNING) and slots == 0:
             return state, records
 
 
@@ -193,7 +193,7 @@ def column(records, name, place=0):
 
 
 def outcomes(state):
-    return [loop.OUTCOMES[code] for code in np.asarray(state.outcome)]
+    return [seed.OUTCOMES[code] for code in np.asarray(state.outcome)]
 
 
 def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, **steps) -> SeedRecords:

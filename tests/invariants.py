@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wnexp.measures import MEASURES
-from wnexp.training.loop import OUTCOMES
+from wnexp.training.seed import OUTCOMES
 
 _DESCENDS = ("gd", "sgd", "sgd_clipped", "flow")
 # Column -> its smallest and largest value.

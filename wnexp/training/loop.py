@@ -23,7 +23,7 @@ from wnexp.nn import losses, network, weightnorm
 from wnexp.nn.weights import merge
 from wnexp.training import seed
 from wnexp.training.program import Data, Program, Traced
-from wnexp.training.seed import MAX_STEPS, NON_FINITE, OUTCOMES, RUNNING, STEP_UNDERFLOW, TARGET_REACHED, SeedState  # noqa: F401
+from wnexp.training.seed import RUNNING, SeedState
 
 _SEEDS = PartitionSpec("seeds")
 

@@ -53,6 +53,33 @@ def test_gaussian_is_labelled_by_a_direction_with_a_gap_of_its_own():
     assert np.bincount(made.train_y + 1).tolist() == [20, 0, 20]
 
 
+def test_gaussian_classes_are_those_of_the_largest_component():
+    """Orthonormal directions, drawn first: a linear map separates all points, by 0.3 at least."""
+    made = load("gaussian", classes=5, inputs=6, train_per_class=4, test_per_class=3, seed=1)
+    assert made.outputs == 5 and np.bincount(made.train_y).tolist() == [4] * 5 and made.test_x.shape == (15, 6)
+    teachers = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 5)))[0]
+    for x, y in ((made.train_x, made.train_y), (made.test_x, made.test_y)):
+        scores = x @ teachers
+        others = np.where(np.arange(5) == y[:, None], -np.inf, scores).max(axis=1)
+        assert (scores[np.arange(len(y)), y] - others).min() >= 0.3 - 1e-12
+
+
+def test_gaussian_inputs_are_correlated_and_points_repeated():
+    x = load("gaussian", inputs=4, train_per_class=20_000, correlation=-0.6, seed=3).train_x
+    teacher = np.random.default_rng(3).normal(size=4)
+    across = np.eye(4) - np.outer(teacher, teacher) / (teacher @ teacher)  # the gap moves points along it alone
+    distance = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
+    np.testing.assert_allclose(across @ np.cov(x.T) @ across, across @ (-0.6) ** distance @ across, atol=0.03)
+    once, thrice = (load("gaussian", copies=copies, seed=3) for copies in (1, 3))
+    np.testing.assert_array_equal(thrice.train_x, np.repeat(once.train_x, 3, axis=0))
+    np.testing.assert_array_equal(thrice.test_x, once.test_x)
+
+
+def test_gaussian_has_no_more_classes_than_inputs():
+    with pytest.raises(UserError, match=r"data.classes=5 is more than data.inputs=4"):
+        load("gaussian", classes=5, inputs=4)
+
+
 def test_digits_are_real_stratified_and_fixed():
     made = load("digits")
     assert made.train_x.shape == (1437, 64) and made.test_x.shape == (360, 64)

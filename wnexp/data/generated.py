@@ -7,6 +7,7 @@ import numpy as np
 
 from wnexp import resources
 from wnexp.data.dataset import Dataset, Sampled, Source
+from wnexp.errors import UserError
 from wnexp.settings import setting
 
 
@@ -60,23 +61,61 @@ class ConvRate(TwoClasses):
 
 @dataclass(frozen=True)
 class Gaussian(TwoClasses):
-    """Standard normal points labelled by a random direction, each class moved 0.3 away from the plane."""
+    """Normal points labelled by random directions, each class moved 0.3 away from the others.
+
+    Two classes are the sides of one direction. `k > 2` classes have orthonormal directions, and a point belongs to the
+    one that it has the largest component along.
+    """
 
     inputs: int = setting(10, "dimension of the points", least=1, below=2**31)
+    classes: int = setting(2, "how many classes, at most as many as inputs", least=2, below=2**31)
+    correlation: float = setting(0.0, "of neighbouring inputs; r of distant ones is its power", above=-1, below=1)
+    copies: int = setting(1, "how often every training point is there", least=1, below=2**31)
 
     def load(self):
-        self.check_memory(self.inputs)
+        if self.classes > max(2, self.inputs):
+            raise UserError(f"data.classes={self.classes} is more than data.inputs={self.inputs}")
+        self.check_memory(self.inputs * self.copies * self.classes)
         rng = np.random.default_rng(self.seed)
+        draw = self._two if self.classes == 2 else self._several
+        (train_x, train_y), (test_x, test_y) = draw(rng)
+        return Dataset(
+            train_x=np.repeat(train_x, self.copies, axis=0),
+            train_y=np.repeat(train_y, self.copies),
+            test_x=test_x,
+            test_y=test_y,
+        )
+
+    def _points(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        x = rng.normal(size=(count, self.inputs))
+        if self.correlation:
+            distance = np.abs(np.subtract.outer(np.arange(self.inputs), np.arange(self.inputs)))
+            x = x @ np.linalg.cholesky(self.correlation**distance).T
+        return x
+
+    def _two(self, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
         teacher = rng.normal(size=self.inputs)
         teacher /= np.linalg.norm(teacher)
         parts = []
         for per_class in (self.train_per_class, self.test_per_class):
             y = np.repeat([-1, 1], per_class)
-            x = rng.normal(size=(2 * per_class, self.inputs))
+            x = self._points(2 * per_class, rng)
             along = y * (np.abs(x @ teacher) + 0.3)  # the component that decides the label
-            parts += [x + np.outer(along - x @ teacher, teacher), y]
-        train_x, train_y, test_x, test_y = parts
-        return Dataset(train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
+            parts.append((x + np.outer(along - x @ teacher, teacher), y))
+        return parts
+
+    def _several(self, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+        teachers = np.linalg.qr(rng.normal(size=(self.inputs, self.classes)))[0]
+        parts = []
+        for per_class in (self.train_per_class, self.test_per_class):
+            y = np.repeat(np.arange(self.classes), per_class)
+            x = self._points(len(y), rng)
+            components, rows = x @ teachers, np.arange(len(y))
+            wanted, largest = components.copy(), np.argmax(components, axis=1)
+            wanted[rows, largest] = components[rows, y]
+            wanted[rows, y] = components[rows, largest] + 0.3
+            parts.append((x + (wanted - components) @ teachers.T, y))
+        return parts
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ above `Lref`,
 
     theta' = theta - lr * min(L_batch / Lref, 1) * grad log L_batch    (frac = 0),
 
-so an epoch that fails does so by little, and a larger `lr` succeeds. (With `loss.reduction=sum` both losses are sums, a
+so an epoch that fails does so by little, and a larger `lr` succeeds. On `L` such a batch is a step of
+`eta * min(Lref / L_batch, 1)`, and that is what `log_time` adds up. (With `loss.reduction=sum` both losses are sums, a
 batch's of fewer samples, and less is clipped.)
 """
 
@@ -67,19 +68,22 @@ class Epochs(LossBased):
 
         def step(parameters, indices):
             log_loss, slope = jax.value_and_grad(log_loss_of)(parameters, problem.x[indices], problem.y[indices])
-            log_loss = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
-            return moved(parameters, slope, jnp.exp(log_eta + log_loss)), None
+            counted = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
+            return moved(parameters, slope, jnp.exp(log_eta + counted)), counted - log_loss
 
         whole = samples // batch * batch
-        parameters, _ = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
+        parameters, cuts = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
         if whole < samples:
-            parameters, _ = step(parameters, order[whole:])
+            parameters, cut = step(parameters, order[whole:])
+            cuts = jnp.append(cuts, cut)
         log_loss = log_loss_of(parameters, problem.x, problem.y)
         steps = -(-samples // batch)
+        # The summed steps in units of eta; a batch is cut by what its loss is above the reference.
+        log_steps = jax.nn.logsumexp(cuts) if self.clipped else jnp.log(float(steps))
         proposal = now._replace(
             parameters=parameters,
             memory=EpochMemory(log_reference=log_loss),
             log_loss=log_loss,
-            log_time=jnp.logaddexp(now.log_time, log_eta + jnp.log(float(steps))),
+            log_time=jnp.logaddexp(now.log_time, log_eta + log_steps),
         )
         return judged(now, proposal, hyperparameters)

@@ -17,7 +17,7 @@ MIXED = points_of(  # labels that no network of this size fits, so epochs go up 
     np.random.default_rng(3).normal(size=(24, 2)), np.arange(24) % 2 * 2 - 1, np.zeros((0, 2)), np.zeros(0, int)
 )
 NOTHING = Problem(
-    *[lambda *arguments: None] * 4,
+    *[lambda *arguments: None] * 5,
     x=jnp.zeros((1, 1)),
     y=jnp.ones(1, int),
     key=jax.random.key(0),

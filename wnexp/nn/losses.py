@@ -82,6 +82,10 @@ class Loss:
         """The log of the summed loss of so many samples, from the log loss in the reduction."""
         return log_loss + (jnp.log(samples) if self.reduction == "mean" else 0.0)
 
+    def share(self, batch: int, samples: int) -> float:
+        """The part of `L` that the loss of a batch stands for: a mean for all of it, a sum for its samples' own."""
+        return 1.0 if self.reduction == "mean" else batch / samples
+
     def _reduced(self, high, low):
         shift = stop_gradient(jnp.max(high + low))
         log_sum = shift + jnp.log(jnp.sum(jnp.exp((high - shift) + low)))

@@ -28,6 +28,7 @@ class Problem(NamedTuple):
     to_weights: Callable  # parameters -> effective weights
     weights_and_scales: Callable  # parameters -> effective weights, the neurons' scales not multiplied in
     log_loss: Callable  # (effective weights, x, y) -> log L
+    share: Callable  # (samples of a batch, of the set) -> the part of L that the loss of the batch stands for
     precondition: Callable  # (parameters, gradient) -> minus the velocity of the parameters under the flow
     x: Float[Array, "n d"]
     y: Int[Array, " n"]

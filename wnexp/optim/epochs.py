@@ -8,8 +8,9 @@ above `Lref`,
     theta' = theta - lr * min(L_batch / Lref, 1) * grad log L_batch    (frac = 0),
 
 so an epoch that fails does so by little, and a larger `lr` succeeds. On `L` such a batch is a step of
-`eta * min(Lref / L_batch, 1)`, and that is what `log_time` adds up. (With `loss.reduction=sum` both losses are sums, a
-batch's of fewer samples, and less is clipped.)
+`eta * min(Lref / L_batch, 1)`, and that is what `log_time` adds up. With `loss.reduction=sum` both losses are sums, a
+batch's of fewer samples, and less is clipped; a step on it is one on `L` by its share of the samples, so an epoch
+without clipping counts `eta`, with `mean` `eta` for every batch.
 """
 
 from dataclasses import dataclass
@@ -77,9 +78,9 @@ class Epochs(LossBased):
             parameters, cut = step(parameters, order[whole:])
             cuts = jnp.append(cuts, cut)
         log_loss = log_loss_of(parameters, problem.x, problem.y)
-        steps = -(-samples // batch)
-        # The summed steps in units of eta; a batch is cut by what its loss is above the reference.
-        log_steps = jax.nn.logsumexp(cuts) if self.clipped else jnp.log(float(steps))
+        # The summed steps on L in units of eta; a batch is cut by what its loss is above the reference.
+        shares = [problem.share(min(batch, samples - first), samples) for first in range(0, samples, batch)]
+        log_steps = jax.nn.logsumexp(cuts, b=jnp.asarray(shares)) if self.clipped else jnp.log(sum(shares))
         proposal = now._replace(
             parameters=parameters,
             memory=EpochMemory(log_reference=log_loss),

@@ -58,6 +58,7 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
         to_weights=lambda parameters: weightnorm.to_weights(parameters, program.norms),
         weights_and_scales=lambda parameters: weightnorm.weights_and_scales(parameters, program.norms),
         log_loss=lambda weights, x, y: program.loss.log_loss(outputs_of(program, fixed, weights, x), y),
+        share=program.loss.share,
         precondition=precondition,
         x=data.train_x,
         y=data.train_y,

@@ -3,18 +3,36 @@
 import numpy as np
 import pytest
 
-from tests.helpers import LINEAR, column, lin_sep, logistic, make_program, make_settings, measures, points_of, run
+from tests.helpers import (
+    LINEAR,
+    column,
+    lin_sep,
+    logistic,
+    make_program,
+    make_settings,
+    measures,
+    mlp,
+    outcomes,
+    points_of,
+    run,
+)
+
+DEEP = mlp(2, (5,), 1, "linear")
 
 
-@pytest.mark.parametrize("frac", [0.0, 5.0, 30.0])
-def test_loss_based_step_replays_the_rule(frac):
-    """`eta = lr Lref^(1/frac - 1)`, `Lref` one accepted step behind and 1 at first; lr up and down by 1.1."""
+@pytest.mark.parametrize(("frac", "present"), [(0.0, False), (5.0, False), (30.0, False), (0.0, True), (5.0, True)])
+def test_loss_based_step_replays_the_rule(frac, present):
+    """`eta = lr Lref^(1/frac - 1)`, `Lref` one accepted step behind and 1 at first, or the loss at the step.
+
+    lr goes up and down by 1.1.
+    """
     data = lin_sep()
     step_size, cap, factor, last = 0.05, 5.0, 1.1, 40
     w = np.array([0.3, -0.2])
     value, gradient = logistic(w, data.train_x, data.train_y)
     reference, lr, log, rejected = 1.0, step_size, [np.log(value)], 0
     while len(log) <= last:
+        reference = value if present else reference
         eta = lr / reference if frac == 0 else lr * reference ** (1 / frac - 1)
         proposal = w - eta * gradient
         new_value, new_gradient = logistic(proposal, data.train_x, data.train_y)
@@ -26,7 +44,8 @@ def test_loss_based_step_replays_the_rule(frac):
             lr, rejected = lr / factor, rejected + 1
     weights = ({"weight": np.array([[[0.3], [-0.2]]])},)
     configuration = make_settings(target=-1e9, max_steps=last, step_size=step_size, cap=cap, frac=frac, ratio=1.0)
-    state, records = run(make_program(LINEAR, measures=measures()), data, configuration, weights=weights)
+    what = make_program(LINEAR, measures=measures(), reference="present" if present else "previous")
+    state, records = run(what, data, configuration, weights=weights)
     np.testing.assert_allclose(column(records, "log_loss"), log, rtol=1e-9)
     assert int(state.optimizer.attempts[0]) == last + rejected
     np.testing.assert_allclose(float(state.optimizer.step_size[0]), lr, rtol=1e-12)
@@ -76,3 +95,18 @@ def test_the_first_step_of_given_weights_takes_their_loss_as_reference(continued
     configuration = make_settings(target=-1e9, max_steps=1, step_size=0.01, frac=5.0, continued=continued)
     state, _ = run(what, data, configuration, weights=({"weight": w[None, :, None]},))
     np.testing.assert_allclose(state.optimizer.parameters[0]["w"][0, :, 0] - w, -eta * gradient, rtol=1e-9)
+
+
+@pytest.mark.parametrize("norm", ["none", "ewn"])
+def test_how_deep_the_lagging_and_the_present_reference_go(norm):
+    """Steps of `frac log(factor)` nats: 2.9 with the paper's factor, where only the present reference goes on."""
+    ends = {}
+    for reference in ("previous", "present"):
+        what = make_program(DEEP, norm, "exponential", measures=measures(), reference=reference)
+        for factor in (1.1, 1.01):
+            configuration = make_settings(target=-2000, max_steps=20_000, cap=np.inf, factor=factor)
+            state, _ = run(what, lin_sep(), configuration)
+            ends[reference, factor] = outcomes(state)[0], float(state.optimizer.log_loss[0])
+    stalled = ends.pop(("previous", 1.1))
+    assert stalled[0] == "step_underflow" and stalled[1] > -500
+    assert {outcome for outcome, _ in ends.values()} == {"target_reached"}, ends

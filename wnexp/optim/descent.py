@@ -9,6 +9,12 @@ On `L` the step is `eta = lr * Lref^(1/frac - 1)`, and `frac = 0` means `eta = l
 loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not finite is refused and `lr`
 divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its cap (the paper: both 1.1).
 Loss and gradient of a proposal are evaluated together, so one evaluation per attempt suffices.
+
+Without a cap every step grows `lr` by `factor` and every nat counts for `exp(-1/frac)`, so without normalization and
+under EWN the steps settle at `frac * log(factor)` nats each, until `lr` overflows at `709 frac` nats. A lagging `Lref`
+makes the step after one of `n` nats shorter by `exp(n)`: beyond half a nat to a nat a step (the paper's factor: 2.9)
+long and short ones alternate ever more, until at some hundred nats one is too short to move anything. A factor of 1.01
+is smooth to -10,000 nats; with `reference=present` so is 1.05, and `frac=0` is a step `lr` on `log L`, to any depth.
 """
 
 import math
@@ -99,12 +105,18 @@ def full_batch_step(problem: Problem, now: State, log_eta: Array, scale: Array) 
 class GradientDescent(LossBased):
     """Full-batch gradient descent with the loss-based step, accept/reject."""
 
+    reference: str = setting(
+        "previous",
+        "Lref is the loss one accepted step earlier (the paper), or where the step starts",
+        choices=("previous", "present"),
+    )
+
     def init(self, problem, parameters, hyperparameters):
         log_loss, gradient = look(problem, parameters)
         return log_loss, Memory(gradient=gradient, log_reference=first_log_reference(log_loss, hyperparameters))
 
     def propose(self, problem, now, hyperparameters):
-        log_reference = now.memory.log_reference
+        log_reference = now.log_loss if self.reference == "present" else now.memory.log_reference
         scale = now.step_size * jnp.exp(hyperparameters["exponent"] * log_reference + now.log_loss)
         log_eta = log_step(now.step_size, log_reference, hyperparameters)
         state, gradient = full_batch_step(problem, now, log_eta, scale)

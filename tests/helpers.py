@@ -26,7 +26,7 @@ from wnexp.optim import OPTIMIZERS
 from wnexp.runs import snapshots
 from wnexp.settings import settings as settings_of
 from wnexp.settings import without_traced
-from wnexp.theory.runs import SeedRecords
+from wnexp.theory.seeds import SeedRecords
 from wnexp.training import loop, program, seed, session
 from wnexp.training.options import OPTIONS
 
@@ -196,7 +196,7 @@ def outcomes(state):
     return [seed.OUTCOMES[code] for code in np.asarray(state.outcome)]
 
 
-def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, **steps) -> SeedRecords:
+def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, degrees=None, **steps) -> SeedRecords:
     """A seed made of curves over `tau = -log L`, for the theory's fits and claims."""
     norms = np.asarray(norms, float)
     zeros = np.zeros_like(norms)
@@ -207,6 +207,7 @@ def seed_records(tau, norms, log_gradients=None, alignments=None, layers=None, *
         log_gradients=zeros if log_gradients is None else log_gradients,
         alignments=zeros + 1 if alignments is None else alignments,
         layers=np.zeros(norms.shape[1], int) if layers is None else np.asarray(layers),
+        degrees=np.ones(norms.shape[1], int) if degrees is None else np.asarray(degrees),
     )
 
 

@@ -27,7 +27,7 @@ CASES = {
     "wnexp train --config-": ["--config-from", "--config-dir"],
     "wnexp plot --t": ["--to"],
     "wnexp prune --": ["--help", "--percent", "--scores", "--global", "--save"],
-    "wnexp verify --d": ["--deep"],
+    "wnexp verify --d": ["--data-seeds", "--deep"],
     "wnexp completion z": ["zsh"],
 }
 BREAKS = " \t\n\"'@><=;|&(:"

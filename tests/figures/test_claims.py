@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from matplotlib.collections import LineCollection
 
 from wnexp.figures import claims
 from wnexp.figures.style import PALETTE
@@ -18,8 +19,8 @@ COLOURS = {"none": "#000000", "swn": PALETTE[0], "ewn": PALETTE[1]}
 def row(norm, measured, predicted=0.0, verdict="holds", claim="C6", degree=2, law=None, **changes):
     normalizes, slope = LAWS.get(norm, (None, None)) if law is None else law
     found = {"claim": claim, "statement": "the statement", "measured_as": "the slope", "run": "/x", "norm": norm}
-    found |= {"subject": f"{norm} of degree {degree}", "normalizes": normalizes, "slope": slope, "degree": degree}
-    found |= {"predicted": predicted, "measured": measured, "uncertainty": 0.002, "verdict": verdict}
+    found |= {"name": f"{norm} of degree {degree}", "normalizes": normalizes, "slope": slope, "degree": degree}
+    found |= {"predicted": predicted, "low": measured - 0.002, "high": measured + 0.002, "verdict": verdict}
     return found | {"tolerance": 0.005, "against_degree": claim == "C6"} | changes
 
 
@@ -71,39 +72,45 @@ def test_a_claim_is_measured_minus_predicted_over_its_tolerance(figures):
     assert [text.get_text() for text in panel.get_yticklabels()] == [
         *("ewn of degree 2", "ewn of degree 3", "none of degree 2")
     ]
-    assert panel.get_xlabel() == "the slope:\nmeasured minus predicted (band: tolerance)"
+    assert panel.get_xlabel() == "the slope:\nminus the prediction (band: tolerance)"
     assert panel.get_title() == "C6: the statement"
-    (band,) = panel.patches
-    assert (band.get_x(), band.get_width()) == (-0.005, 0.01)
+    bands = [band.get_paths()[0].get_extents() for band in panel.collections if not isinstance(band, LineCollection)]
+    assert [(band.x0, band.x1, band.y0, band.y1) for band in bands] == [
+        (-0.005, 0.005, place - 0.5, place + 0.5) for place in range(3)
+    ]
     low, high = panel.get_xlim()
     assert low < -0.1 and high > 0.1
-    assert [entry[:2] for entry in bars(drawn["C4"].axes[0]).values()] == [([0.2], [0])]
+    assert [entry[:2] for entry in bars(drawn["C4"].axes[0]).values()] == [([pytest.approx(0.2)], [0])]
 
 
 def test_exponents_are_drawn_over_the_degree(figures):
-    """The curve `2 - 2/D`, the line 2, and what was measured, of rows that hold alone."""
+    """The curve `2 - 2/D`, the line 2, and the intervals of rows that are decided."""
     rows = [row("none", 2 - 2 / degree + 0.001, degree=degree) for degree in (1, 2, 3, 4)]
     rows += [row("swn", 1.0, degree=2), row("ewn", 2.01, degree=1), row("ewn", 1.99, degree=4)]
     rows += [row("ewn", 7.0, degree=2, verdict="fails"), row("none", 5.0, degree=3, claim="C7")]
+    rows += [row("swn", 9.0, degree=3, verdict="not reached")]
     (panel,) = figures(*rows)["exponents"].axes
     curve, line = panel.lines[:2]
     np.testing.assert_allclose(curve.get_ydata(), 2 - 2 / curve.get_xdata())
     assert (curve.get_xdata()[0], curve.get_xdata()[-1], curve.get_label()) == (1, 4, "$2 - 2/D$")
     assert set(line.get_ydata()) == {2} and line.get_label() == "2"
     found = bars(panel)
+    failed = found.pop("ewn, fails")
+    assert failed[1:4] == ([7.0], "X", COLOURS["ewn"]) and round(failed[0][0]) == 2
     assert {label: entry[3] for label, entry in found.items()} == COLOURS
     measured = {label: dict(zip(np.round(entry[0]), entry[1], strict=True)) for label, entry in found.items()}
     assert measured["none"] == {degree: pytest.approx(2 - 2 / degree + 0.001) for degree in (1, 2, 3, 4)}
-    assert measured["swn"] == {2: 1.0} and measured["ewn"] == {1: 2.01, 4: 1.99}
+    assert measured["swn"] == {2: pytest.approx(1.0)} and measured["ewn"] == {1: 2.01, 4: 1.99}
     assert all(np.abs(np.subtract(entry[0], np.round(entry[0]))).max() < 0.1 for entry in found.values())
     assert all(entry[4] == pytest.approx([0.002] * len(entry[0])) for entry in found.values())
     assert panel.get_xlabel() == "homogeneity degree $D$"
     assert panel.get_ylabel() == r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$"
     assert panel.get_xticks().tolist() == [1, 2, 3, 4]
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["$2 - 2/D$", "2", *sorted(COLOURS)]
+    texts = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert texts == ["$2 - 2/D$", "2", "ewn", "ewn, fails", "none", "swn"]
 
 
-def test_without_an_exponent_that_holds_there_is_no_figure_of_them(figures):
+def test_without_an_exponent_that_is_decided_there_is_no_figure_of_them(figures):
     assert list(figures(row("ewn", 1.5, 2.0, "not reached"))) == ["C6"]
 
 

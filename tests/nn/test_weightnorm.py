@@ -146,9 +146,17 @@ def test_biases_have_the_metric_one_and_layers_that_are_not_trained_none(random)
 )
 def test_the_laws_are_the_papers(norm, degree, slope, exponent):
     law, norms = NORMS[norm].law, np.array([0.5, 1.0, 7.0])
-    assert law.slope == slope and law.exponent(degree) == pytest.approx(exponent)
+    assert law.slope == slope and weightnorm.rate_exponent([law] * 2, [1, degree - 1]) == pytest.approx(exponent)
     assert law.normalizes == (norm != "none")
-    np.testing.assert_allclose(law.sizes(norms), np.log(norms) if norm == "ewn" else norms**2)
+    np.testing.assert_allclose(law.conserved(norms), np.log(norms) if norm == "ewn" else (norms**2 - 1) / 2)
+    np.testing.assert_allclose(law.penalty(norms), 1 if norm == "ewn" else norms**2)
     weight = jnp.array([[0.6, 3.0], [0.8, 4.0]])  # the radial rate, `||w||^2` under EWN and else 1
-    radial = NORMS[norm].metric(weight, weight)
-    np.testing.assert_allclose(radial, weight * np.array([1.0, 5.0]) ** law.radial_power, rtol=1e-14)
+    sizes = np.array([1.0, 5.0])
+    np.testing.assert_allclose(NORMS[norm].metric(weight, weight), weight * law.radial_rate(sizes), rtol=1e-14)
+    across = jnp.array([[0.8, 4.0], [-0.6, -3.0]])
+    np.testing.assert_allclose(NORMS[norm].metric(weight, across), across * law.tangential_rate(sizes), rtol=1e-14)
+
+
+def test_one_ewn_layer_decides_the_exponent():
+    """`p = 2 - 2/sum_l P_l k_l`: without normalization above EWN it is still 2."""
+    assert weightnorm.rate_exponent([NORMS["ewn"].law, NORMS["none"].law], [1, 1]) == 2

@@ -11,6 +11,7 @@ from wnexp import runner
 from wnexp.config.schema import flat
 from wnexp.nn.initializers import initialize
 from wnexp.nn.network import Network
+from wnexp.nn.weightnorm import rate_exponent
 from wnexp.nn.weights import to_arrays
 from wnexp.runner import Reopened
 from wnexp.runs.reader import Run
@@ -48,8 +49,11 @@ class Untrained(Run):
 
 
 def limit_records(law, network, target, seed):
-    """Records that are in the limit of the theory from the first one on, to the target."""
-    tau = np.geomspace(4, -target, 300)
+    """Records that are in the limit of the theory from the first one on, to the target; neurons of unequal norms.
+
+    Time is the solution of `dU/dtau = 1/S - U` to third order for `S = c tau^p`.
+    """
+    tau = np.geomspace(8, -target, 400)
     trained = [index for index, layer in enumerate(network.layers) if layer.fixed is None]
     counts = {index: network.layers[index].shape[-1] for index in trained}
     degrees = {index: network.degrees[index] for index in trained}
@@ -57,14 +61,23 @@ def limit_records(law, network, target, seed):
     powers = {index: degrees[index] / counts[index] / total for index in trained}
     powers = powers if np.isinf(law.power) else dict.fromkeys(trained, 1 / network.degree)
     layers = np.repeat(trained, list(counts.values()))
-    sizes = [np.sqrt(degrees[index] / counts[index]) for index in layers]
-    norms = tau[:, None] ** [powers[index] for index in layers] * sizes
+    k = np.array([degrees[index] for index in layers])
+    unequal = np.concatenate([1.0 + np.arange(count) for count in counts.values()])
+    sums = np.array([np.sum(1.0 + np.arange(counts[index])) for index in layers])
+    limit_law = np.isinf(law.power)
+    shares = k / [counts[index] for index in layers] if limit_law else k * unequal / sums  # a_u
+    norms = tau[:, None] ** [powers[index] for index in layers] * (unequal if limit_law else np.sqrt(shares))
+    gradients = shares * tau[:, None] / norms
+    speed = np.sum(law.radial_rate(norms) * gradients**2, axis=1)
+    p = rate_exponent([law] * len(trained), list(degrees.values()))
     made = seed_records(
         tau,
         norms,
-        law.slope * np.log(norms) - tau[:, None],
+        np.log(gradients) - tau[:, None],
         layers=layers,
-        log_time=tau - law.exponent(network.degree) * np.log(tau) - np.log(total),
+        degrees=k,
+        log_time=tau - np.log(speed) + np.log1p(p / tau + p * (p + 1) / tau**2),
+        margin=tau,
         weight_norm=np.linalg.norm(norms, axis=1),
         smoothed_margin=1 - 1 / (1 + tau),
         kkt_epsilon=1 / tau,
@@ -91,5 +104,5 @@ def untrained(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def standing(untrained):
-    """The standing battery."""
-    return [untrained(name, overrides) for name, overrides in battery.jobs().items()]
+    """The standing battery, one data set of each kind."""
+    return [untrained(name, overrides) for name, overrides in battery.jobs(data_seeds=1).items()]

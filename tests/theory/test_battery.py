@@ -1,13 +1,15 @@
 """The standing battery has what every claim is about, as its configurations say; nothing is trained."""
 
 import re
+from functools import cache
 
 import numpy as np
 
 from tests.helpers import compose
 from wnexp.nn.weightnorm import NORMS
 from wnexp.theory import CLAIMS, battery
-from wnexp.theory.runs import DEEP
+from wnexp.theory.reference import hard_margin_normal
+from wnexp.theory.seeds import DEEP
 
 # Claim -> the normalizations that the battery has something to say on.
 NONE, SWN, EWN = "none", "swn", "ewn"
@@ -24,25 +26,22 @@ SAYS = {
     "C10": {NONE, SWN, EWN},
     "C11": {EWN},
     "C12": {NONE, SWN, EWN},
+    "C13": {NONE, SWN, EWN},
+    "C14": {NONE, SWN, EWN},
     "SVM": {NONE, SWN},
     "margin": {NONE, SWN},
 }
 
 
 def test_every_claim_is_measured_on_a_run_that_is_deep_enough(standing):
-    """As `judge` does, for every claim and the norms that it is about, with finite numbers."""
-    says, depths = {}, {}
+    """For every claim and the norms that it is about, with finite numbers."""
+    says = {}
     for name, claim in CLAIMS.items():
         for run in standing:
-            if not claim.applies(run) or (found := claim.measure(run, standing, claim.tolerance(run))) is None:
-                continue
-            assert np.isfinite(found.predicted), (name, run.directory.name)
-            if run.depth >= DEEP:
-                assert np.isfinite([found.measured, found.uncertainty]).all(), (name, run.directory.name)
-                says.setdefault(name, set()).add(run.norm)
-            depths[name] = max(depths.get(name, 0), run.depth)
+            if claim.applies(run) and run.depth >= DEEP and (found := claim.evidence([run], standing)) is not None:
+                assert np.isfinite([one[:3] for one in found.estimates]).all(), (name, run.directory)
+                says.setdefault(name, set()).update([run.norm] * bool(found.estimates))
     assert says == SAYS
-    assert min(depths.values()) >= DEEP
 
 
 def test_twins_are_what_the_claims_compare_with(standing):
@@ -59,8 +58,32 @@ def test_twins_are_what_the_claims_compare_with(standing):
 def test_the_deep_battery_is_the_same_but_for_its_depth():
     usual, deep = battery.jobs(), battery.jobs(deep=True)
     assert usual.keys() == deep.keys()
-    name = "linear4-ewn-exponential"
-    assert compose(*deep[name]).stop.log_loss == -1_000_000 and compose(*usual[name]).stop.log_loss == -10_000
+    name = "linear3/ewn/exponential/0"
+    assert compose(*deep[name]).stop.log_loss == -1_000_000 and compose(*usual[name]).stop.log_loss == -100_000
+
+
+@cache
+def data_sets():
+    names = {words: name for name, words in battery.jobs().items() if name.endswith("/0") or "/none/exp" in name}
+    return {name: compose(*words).data for words, name in names.items() if words[0] == "data=gaussian"}
+
+
+def test_the_data_are_of_many_kinds():
+    """Five draws of each; support vectors that span the space and that do not, correlation, copies, five classes."""
+    jobs = battery.jobs()
+    assert {f"linear2/none/exponential/{seed}" for seed in range(5)} <= jobs.keys()
+    assert len(battery.jobs(data_seeds=7)) > len(jobs)
+    spans, sources = set(), list(data_sets().values())
+    for source in sources:
+        data = source.load()
+        if data.outputs == 1:
+            normal, signed = hard_margin_normal(data.train_x, data.train_y), data.train_x * data.train_y[:, None]
+            support = signed[signed @ normal <= (signed @ normal).min() * (1 + 1e-6)]
+            spans.add(np.linalg.matrix_rank(support) == data.train_x.shape[1])
+    assert spans == {True, False}
+    assert {source.classes for source in sources} == {2, 5} and {source.copies for source in sources} == {1, 2}
+    assert any(source.correlation for source in sources)
+    assert len({(source.inputs, source.train_per_class) for source in sources}) >= 5
 
 
 def test_claims_ask_the_law_and_never_a_name(untrained, monkeypatch):
@@ -68,7 +91,7 @@ def test_claims_ask_the_law_and_never_a_name(untrained, monkeypatch):
 
     def about():
         """Claim -> the classes of the norms that it applies to."""
-        jobs = {name: words for name, words in battery.jobs().items() if re.fullmatch("linear2-.*-exponential", name)}
+        jobs = {name: words for name, words in battery.jobs().items() if re.fullmatch("linear2/.*/exponential/0", name)}
         runs = [untrained(name, words) for name, words in jobs.items()]
         assert len(runs) == 3
         return {name: {type(run.config.norm) for run in runs if one.applies(run)} for name, one in CLAIMS.items()}

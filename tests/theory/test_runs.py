@@ -6,26 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.helpers import seed_records
 from wnexp import theory
 from wnexp.errors import UserError
 from wnexp.runs.reader import Run
-
-TAU = np.geomspace(1, 1e4, 400)
-
-
-def test_active_neurons_keep_up_with_the_fastest_of_their_layer():
-    norms = np.stack([TAU**0.5, 3 * TAU**0.5, 10 * TAU**0.2, np.full_like(TAU, 50.0), TAU**0.1], axis=1)
-    one = seed_records(TAU, norms, layers=[0, 0, 0, 0, 1])
-    np.testing.assert_array_equal(one.active, [True, True, False, False, True])
-    np.testing.assert_allclose(one.growth, [0.5, 0.5, 0.2, 0, 0.1], atol=1e-12)
-
-
-def test_shares_add_up_to_one_in_a_layer_whatever_the_scale():
-    norms = np.tile([2.0, 1.0, 5.0], (400, 1))
-    gradients = np.log([1.0, 6.0, 0.4]) - 5000.0
-    one = seed_records(TAU, norms, np.tile(gradients, (400, 1)), layers=[0, 0, 1])
-    np.testing.assert_allclose(one.shares()[-1], [0.25, 0.75, 1.0])
 
 
 def test_records_of_every_seed_come_in_the_order_of_steps_and_neurons(lin_sep_runs):

@@ -16,7 +16,6 @@ from wnexp.settings import Setting, settings
 
 _MOST_PERCENTS = 10
 _BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
-_FAR = 1e12  # nats
 _NAME = 32  # columns of the names of settings
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
@@ -198,42 +197,42 @@ def _run_row(run: Run, state: str | None = None) -> list[Any]:
 
 
 def report_verdicts(judged: Any) -> None:
-    """One line for every claim and norm, then whatever does not hold, run by run, and what was left out."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    """One line for every claim, norm and tolerance, then whatever does not hold, run by run, and what was left out."""
+    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
     for row in judged.rows:
-        groups.setdefault((row["claim"], row["norm"]), []).append(row)
+        groups.setdefault((row["claim"], row["norm"], row["tolerance"]), []).append(row)
     table = []
-    for (claim, norm), members in groups.items():
-        errors = [abs(row["measured"] - row["predicted"]) for row in members if row["measured"] == row["measured"]]
+    for (claim, norm, tolerance), members in groups.items():
+        errors = [_error(row) for row in members if row["used"]]
         counts = Counter(row["verdict"] for row in members)
         verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in counts)
-        worst = f"{max(errors):.2g}" if errors else "-"
-        table.append([claim, norm, members[0]["measured_as"], worst, f"{members[0]['tolerance']:g}", verdicts])
-    print_table(["claim", "norm", "measured", "largest error", "tolerance", "verdicts"], table)
+        worst, used = f"{max(errors):.2g}" if errors else "-", sum(row["used"] for row in members)
+        seeds = f"{used} of {used + sum(row['left_out'] for row in members)}"
+        table.append([claim, norm, members[0]["measured_as"], worst, f"{tolerance:g}", seeds, verdicts])
+    print_table(["claim", "norm", "measured", "largest error", "tolerance", "seeds", "verdicts"], table)
     rest = [row for row in judged.rows if row["verdict"] != "holds"]
     if rest:
         print()
-        header = ["claim", "norm", "run", "predicted", "measured", "verdict"]
-        print_table(
-            header,
-            [
-                [row["claim"], row["norm"], row["subject"], f"{row['predicted']:.4g}", _measured(row), _verdict(row)]
-                for row in rest
-            ],
-        )
+        header = ["claim", "norm", "run", "predicted", "from", "to", "tolerance", "seeds", "verdict"]
+        print_table(header, [_verdict(row) for row in rest])
     for note in judged.notes:
         print(f"note: {note}")
 
 
-def _measured(row: Mapping[str, Any]) -> str:
-    return f"{row['measured']:.4g} ± {row['uncertainty']:.1g}" if row["measured"] == row["measured"] else "-"
+def _error(row: Mapping[str, Any]) -> float:
+    above = row["high"] - row["predicted"]
+    return above if row["one_sided"] else max(above, row["predicted"] - row["low"])
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
-    needed = row["needed"]
-    if needed != needed:
-        return row["verdict"]
-    return f"{row['verdict']}, needs about {needed:.0e} nats" if needed < _FAR else f"{row['verdict']}, far away"
+def _verdict(row: Mapping[str, Any]) -> list[str]:
+    numbers = [f"{row[key]:.4g}" if row["used"] else "-" for key in ("predicted", "low", "high")]
+    verdict = [row["verdict"]]
+    if row["needed_low"] == row["needed_low"]:
+        verdict.append(f"needs {row['needed_low']:.0e} to {row['needed_high']:.0e} nats")
+    if row["reasons"]:
+        verdict.append(f"left out: {row['reasons']}")
+    seeds = f"{row['used']} of {row['used'] + row['left_out']}"
+    return [row["claim"], row["norm"], row["name"], *numbers, f"{row['tolerance']:g}", seeds, "; ".join(verdict)]
 
 
 def print_settings(options: Any) -> None:

@@ -10,8 +10,9 @@ from wnexp.cli.plot import PATHS
 NAME, HELP = "verify", "the theory's claims, measured on runs, with verdicts"
 DESCRIPTION = """\
 Hold the theory's claims (wnexp/theory/README.md) against runs and print a verdict for each: holds, fails, or not
-reached with the depth it would need. Without PATH a standing battery is trained first, gradient flow to 1e4 nats into
-outputs/verify. Writes verify.parquet and one figure per claim there; with PATH beside the runs.
+reached, with the depth it would need where the decay tells. Runs that differ in data.seed alone are judged together.
+Without PATH a standing battery is trained first, gradient flow to 1e5 nats into outputs/verify. Writes verify.parquet
+and one figure per claim there; with PATH beside the runs.
 The exit code is 1 if a claim fails."""
 
 
@@ -19,26 +20,32 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"{PATHS}; default: the battery")
     parser.add_argument("--deep", action="store_true", help="the battery to 1e6 nats, into outputs/verify-deep")
+    parser.add_argument("--data-seeds", type=int, metavar="N", help="data sets of each kind in the battery (5)")
 
 
 def run(arguments: Namespace) -> int:
     """Judge, print the verdicts, draw them."""
     from wnexp.errors import UsageError
 
-    if arguments.paths and arguments.deep:
-        raise UsageError("--deep is of the battery and takes no PATH (wnexp verify --help)")
+    if arguments.paths and (arguments.deep or arguments.data_seeds is not None):
+        raise UsageError("--deep and --data-seeds are of the battery and take no PATH (wnexp verify --help)")
+    if arguments.data_seeds is not None and arguments.data_seeds < 1:
+        raise UsageError(f"--data-seeds {arguments.data_seeds}: an integer of at least 1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from wnexp import theory
     from wnexp.cli import terminal
     from wnexp.figures import claims
     from wnexp.theory import battery, verdicts
 
-    folder = battery.folder(arguments.deep)
-    if not arguments.paths:
-        for done, total, name in battery.run(folder, arguments.deep):
+    folder, paths = battery.folder(arguments.deep), arguments.paths
+    if not paths:
+        jobs = battery.jobs(arguments.deep, arguments.data_seeds or battery.DATA_SEEDS)
+        paths = [folder / name for name in jobs]
+        for done, name in battery.run(folder, jobs):
             if sys.stderr.isatty():
-                print(f"\r\033[K{done}/{total} {name}", end="" if done < total else "\n", file=sys.stderr, flush=True)
-    judged = verdicts.verify(arguments.paths or [folder])
+                end = "" if done < len(jobs) else "\n"
+                print(f"\r\033[K{done}/{len(jobs)} {name}", end=end, file=sys.stderr, flush=True)
+    judged = verdicts.verify(paths)
     terminal.report_verdicts(judged)
     if judged.rows:
         for path in claims.draw(judged.table, judged.table.parent / "figures"):

@@ -17,6 +17,7 @@ from wnexp.runs.files import read_table
 
 _MARKERS = {"holds": "o", "not reached": "^", "fails": "X"}
 _ROW_INCHES = 0.17
+_BAND = {"color": "#000000", "alpha": 0.08, "linewidth": 0}
 
 
 def draw(path: Path, folder: Path) -> list[Path]:
@@ -26,35 +27,40 @@ def draw(path: Path, folder: Path) -> list[Path]:
     written = []
     for claim, rows in table.groupby("claim", sort=False):
         written += save(_claim(str(claim), rows), folder, str(claim))
-    rates = table[table["against_degree"] & table["measured"].notna() & (table["verdict"] == "holds")]
+    rates = table[table["against_degree"] & (table["verdict"] != "not reached")]
     if len(rates):
         written += save(_exponents(rates), folder, "exponents")
     return written
 
 
 def _claim(claim: str, rows: pd.DataFrame) -> Figure:
-    """Measured minus predicted with its uncertainty, one line per run, over a band of the tolerance."""
+    """The interval of measured minus predicted, one line per group of runs, over a band of the tolerance."""
     rows = rows.iloc[::-1].reset_index(drop=True)
     figure, axes = panels(1, 1, width=7.0, height=1.3 + _ROW_INCHES * len(rows))
     panel = axes[0, 0]
-    tolerance, error = rows["tolerance"].max(), rows["measured"] - rows["predicted"]
-    panel.axvspan(-tolerance, tolerance, color="#000000", alpha=0.08, linewidth=0)
+    tolerance, low, high = rows["tolerance"].max(), rows["low"] - rows["predicted"], rows["high"] - rows["predicted"]
+    for place, band in enumerate(rows["tolerance"]):
+        panel.fill_betweenx([place - 0.5, place + 0.5], -band, band, **_BAND)
     for norm, of_norm in rows.groupby("norm", sort=False):
         for verdict, chosen in of_norm.groupby("verdict", sort=False):
+            middle = (low + high)[chosen.index] / 2
             panel.errorbar(
-                error[chosen.index],
+                middle,
                 chosen.index,
-                xerr=chosen["uncertainty"],
+                xerr=(high - low)[chosen.index] / 2,
                 fmt=_MARKERS[str(verdict)],
                 color=_colour(of_norm),
                 markersize=4,
                 linewidth=0.8,
                 label=f"{norm}, {verdict}",
             )
-    panel.set_xscale("symlog", linthresh=tolerance)
-    panel.set_xlim(*_limits(float(error.abs().max()), tolerance, bool((error < -tolerance / 10).any())))
-    panel.set_yticks(range(len(rows)), rows["subject"], fontsize=6)
-    panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nmeasured minus predicted (band: tolerance)", fontsize=8)
+    linear = tolerance or 0.1
+    panel.set_xscale("symlog", linthresh=linear)
+    largest = max(float(low.abs().max()), float(high.abs().max()))
+    panel.set_xlim(*_limits(largest, linear, bool((low < -linear / 10).any())))
+    panel.set_yticks(range(len(rows)), rows["name"], fontsize=6)
+    panel.set_ylim(-0.5, len(rows) - 0.5)
+    panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nminus the prediction (band: tolerance)", fontsize=8)
     panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}", 80)), fontsize=8)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
@@ -73,7 +79,7 @@ def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, floa
 
 
 def _exponents(rows: pd.DataFrame) -> Figure:
-    """The exponent `p` of C6 against the degree of the network: 2 for EWN, `2 - 2/D` otherwise."""
+    """The interval of the exponent `p` of C6 against the degree of the network: 2 for EWN, `2 - 2/D` otherwise."""
     figure, axes = panels(1, 1, width=4.0, height=3.0)
     panel = axes[0, 0]
     degrees = np.linspace(1, rows["degree"].max(), 100)
@@ -81,15 +87,17 @@ def _exponents(rows: pd.DataFrame) -> Figure:
     panel.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
     offsets = np.linspace(-0.06, 0.06, rows["norm"].nunique()) if rows["norm"].nunique() > 1 else [0.0]
     for offset, (norm, of_norm) in zip(offsets, rows.groupby("norm"), strict=True):
-        panel.errorbar(
-            of_norm["degree"] + offset,
-            of_norm["measured"],
-            yerr=of_norm["uncertainty"],
-            fmt="o",
-            color=_colour(of_norm),
-            markersize=4,
-            label=str(norm),
-        )
+        for verdict, chosen in of_norm.groupby("verdict", sort=False):
+            middle = (chosen["low"] + chosen["high"]) / 2
+            panel.errorbar(
+                chosen["degree"] + offset,
+                middle,
+                yerr=chosen["high"] - middle,
+                fmt=_MARKERS[str(verdict)],
+                color=_colour(of_norm),
+                markersize=4,
+                label=str(norm) if verdict == "holds" else f"{norm}, {verdict}",
+            )
     panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
     panel.set_xlabel("homogeneity degree $D$")
     panel.set_ylabel(r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$")

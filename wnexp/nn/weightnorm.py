@@ -45,7 +45,8 @@ class Law:
     * the direction tends to a stationary point of the penalty `sum_u ||w_u||^(2/P)` (of `sum_u log ||w_u||` for EWN)
       among those with margins of at least 1;
     * `||grad_u L||` is proportional to `||w_u||^(2/P - 1)` within a layer;
-    * the loss decays as `1/(t (log t)^p)` with `p = 2 - 2/(P D)` for a network of degree `D`.
+    * the loss decays as `1/(t (log t)^p)`, `p` of `rate_exponent`, and at that `t L` tends to the reciprocal of
+      `tau^2 sum_l k_l^2 / sum_{u in l} ||w_u||^(2/P)`, `tau = -log L`.
     """
 
     power: float  # P
@@ -61,16 +62,32 @@ class Law:
         """Of `log ||grad_u L||` against `log ||w_u||` over the active neurons of a layer."""
         return 2 / self.power - 1
 
-    def exponent(self, degree: int) -> float:
-        """`p` of `L = Theta(1/(t (log t)^p))` for a network of that degree."""
-        return 2 - 2 / (self.power * degree)
+    def radial_rate(self, norms: np.ndarray) -> np.ndarray:
+        """`||w_u||^(2 - 2/P)`: `d||w_u||/dt = -rate vhat_u.grad_u L`."""
+        return norms**self.radial_power
 
-    def sizes(self, norms: np.ndarray) -> np.ndarray:
-        """Per-neuron penalties `||w_u||^(2/P)` (EWN: `log ||w_u||`).
+    def tangential_rate(self, norms: np.ndarray) -> np.ndarray:
+        """Of the gradient's part across `w_u`, at `||v_u|| = 1`."""
+        return norms**2 if self.normalizes else np.ones_like(norms)
 
-        Flow conserves the difference of `sum_{u in l} size_u / k_l` between any two layers (Euler's theorem).
+    def penalty(self, norms: np.ndarray) -> np.ndarray:
+        """`||w_u||^(2/P)` of every neuron; 1 for EWN, whose neurons are counted."""
+        return norms ** (2 / self.power)
+
+    def conserved(self, norms: np.ndarray) -> np.ndarray:
+        """`(P/2) (||w_u||^(2/P) - 1)`, EWN's limit `log ||w_u||`, whose velocity is `-w_u.grad_u L`.
+
+        By Euler's theorem flow conserves the difference of `sum_{u in l} / k_l` between any two layers, each by its own
+        law.
         """
-        return np.log(norms) if math.isinf(self.power) else norms ** (2 / self.power)
+        if math.isinf(self.power):
+            return np.log(norms)
+        return self.power / 2 * (self.penalty(norms) - 1)
+
+
+def rate_exponent(laws: Sequence[Law], degrees: Sequence[int]) -> float:
+    """`p` of `L = Theta(1/(t (log t)^p))`: `2 - 2/sum_l P_l k_l` over the trained layers, 2 where one is EWN."""
+    return 2 - 2 / sum(law.power * degree for law, degree in zip(laws, degrees, strict=True))
 
 
 @dataclass(frozen=True)

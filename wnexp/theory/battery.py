@@ -1,7 +1,12 @@
-"""The standing battery of `wnexp verify`: runs that between them have something to say on every claim."""
+"""The standing battery of `wnexp verify`: runs that between them have something to say on every claim.
+
+Flow on several data sets of every kind, drawn by `data.seed`: points fewer and more than the inputs (support vectors
+that do not span the space, and that do), independent and correlated inputs, points that are there twice, two classes
+and five; linear nets of depth 1 to 4, two-layer ReLU and squared ReLU. And discrete descent.
+"""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -9,36 +14,61 @@ from pathlib import Path
 from wnexp.nn.weightnorm import NORMS
 from wnexp.resources import cores
 
+DATA_SEEDS = 5
+_STANDING, _DEEP, _TWINS = -100_000, -1_000_000, -1000
 _NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
 _NORMALIZING = tuple(name for name, norm in NORMS.items() if norm.law is not None and norm.law.normalizes)
+_LEVELS = ",".join(f"{-(10 ** (third / 3)):.6g}" for third in range(19))  # for the angle of linear nets
 _FLOW = (
-    *("optimizer=flow", "seeds=3", "snapshots=[-1,-10,-100,-1000]"),
+    *("optimizer=flow", "seeds=3", f"snapshots=[{_LEVELS}]"),
     *("record.every=2", "record.max_gradient=0", "record.max_samples=0"),
 )
-_LINEAR = ("data=gaussian", "data.inputs=5", "model.activation=linear", "model.widths=[5]")
-_TWO_LAYERS = ("data=gaussian", "data.inputs=2", "data.train_per_class=8", "model.widths=[8]")
-_NETWORKS = {f"linear{depth}": (*_LINEAR, f"model.depth={depth}") for depth in (1, 2, 3, 4)} | {
-    name: (*_TWO_LAYERS, f"model.activation={name}") for name in ("relu", "relu_squared")
+
+
+def _network(activation: str, width: int, inputs: int, per_class: int, *more: str) -> tuple[str, ...]:
+    data = ("data=gaussian", f"data.inputs={inputs}", f"data.train_per_class={per_class}")
+    return (*data, f"model.activation={activation}", f"model.widths=[{width}]", *more)
+
+
+NETWORKS = {
+    "linear1": _network("linear", 5, 3, 8, "model.depth=1"),
+    "linear2": _network("linear", 10, 10, 2, "model.depth=2"),
+    "linear2-correlated": _network("linear", 6, 4, 12, "model.depth=2", "data.correlation=0.7"),
+    "linear3": _network("linear", 5, 5, 6, "model.depth=3"),
+    "linear4-copies": _network("linear", 5, 5, 2, "model.depth=4", "data.copies=2"),
+    "linear2-classes": _network("linear", 6, 6, 4, "model.depth=2", "data.classes=5"),
+    "relu": _network("relu", 8, 2, 8),
+    "relu_squared": _network("relu_squared", 8, 2, 8),
 }
-_BOTH_LOSSES = ("linear2", "relu", "relu_squared")
-_STANDING, _DEEP = -10_000, -1_000_000
+_BOTH_LOSSES = ("linear2", "relu_squared")
+_MULTICLASS = ("linear2-classes",)
+_WITH_TWINS = ("linear2", "relu_squared")
 
 
-def jobs(deep: bool = False) -> dict[str, tuple[str, ...]]:
-    """Name -> overrides of every run: flow of linear nets of depth 1 to 4 and of two-layer nets, the latter and
-    depth 2 under both losses; in the parameters (scale, v) for C1; XOR; discrete descent on lin-sep."""
-    target = _DEEP if deep else _STANDING
-    flow = (*_FLOW, f"stop.log_loss={target}")
+def _losses(network: str) -> tuple[str, ...]:
+    if network in _BOTH_LOSSES:
+        return ("exponential", "cross_entropy")
+    return ("cross_entropy",) if network in _MULTICLASS else ("exponential",)
+
+
+def flows(data_seeds: Iterable[int], target: int) -> dict[str, tuple[str, ...]]:
+    """Name `network/norm/loss/data seed` -> overrides of the flow of every network under every norm."""
     found = {}
-    for (name, network), norm in product(_NETWORKS.items(), _NORMS):
-        for loss in ("exponential", "cross_entropy") if name in _BOTH_LOSSES else ("exponential",):
-            found[f"{name}-{norm}-{loss}"] = (*network, *flow, f"norm={norm}", f"loss={loss}")
-    for name, norm in product(("linear2", "relu_squared"), _NORMALIZING):
-        twin = (*_NETWORKS[name], *_FLOW, "stop.log_loss=-1000", f"norm={norm}", "loss=exponential")
-        found[f"{name}-{norm}-parameters"] = (*twin, "optimizer.variables=parameters")
-    for norm in _NORMS:
-        found[f"xor-{norm}-gd"] = ("experiment=xor", f"norm={norm}", "seeds=3")
-        found[f"lin_sep-{norm}-gd"] = ("experiment=lin_sep", f"norm={norm}", "seeds=3")
+    for (name, network), norm in product(NETWORKS.items(), _NORMS):
+        for loss, seed in product(_losses(name), data_seeds):
+            words = (*network, *_FLOW, f"norm={norm}", f"loss={loss}", f"data.seed={seed}", f"stop.log_loss={target}")
+            found[f"{name}/{norm}/{loss}/{seed}"] = words
+    return found
+
+
+def jobs(deep: bool = False, data_seeds: int = DATA_SEEDS) -> dict[str, tuple[str, ...]]:
+    """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, and descent."""
+    found = flows(range(data_seeds), _DEEP if deep else _STANDING)
+    for name, norm in product(_WITH_TWINS, _NORMALIZING):
+        twin = (*NETWORKS[name], *_FLOW, f"stop.log_loss={_TWINS}", f"norm={norm}", "loss=exponential")
+        found[f"{name}/{norm}/parameters/0"] = (*twin, "optimizer.variables=parameters")
+    for experiment, norm in product(("xor", "lin_sep"), _NORMS):
+        found[f"{experiment}/{norm}/gd"] = (f"experiment={experiment}", f"norm={norm}", "seeds=3")
     return found
 
 
@@ -47,24 +77,31 @@ def folder(deep: bool = False) -> Path:
     return Path("outputs") / ("verify-deep" if deep else "verify")
 
 
-def train(name: str, overrides: tuple[str, ...], folder: Path) -> str:
-    """Train one job into `folder/name`, or leave it if it has been; returns its name."""
+def train(jobs: dict[str, tuple[str, ...]], folder: Path) -> int:
+    """Train jobs one after the other, each into `folder/name`, or leave those that have been; how many.
+
+    Jobs that differ in their data's seed alone are compiled once where one process trains them.
+    """
     from wnexp import runner
 
-    runner.train(overrides, folder / name)
-    return name
+    for name, overrides in jobs.items():
+        runner.train(overrides, folder / name)
+    return len(jobs)
 
 
-def run(folder: Path, deep: bool = False) -> Iterator[tuple[int, int, str]]:
-    """Train the battery on all cores, yielding `(done, of how many, name)`. Finished runs are not run again."""
+def run(folder: Path, jobs: dict[str, tuple[str, ...]]) -> Iterator[tuple[int, str]]:
+    """Train the jobs on all cores, yielding `(how many are done, the last one)`. Finished runs are not run again."""
     folder.mkdir(parents=True, exist_ok=True)
-    todo = jobs(deep)
-    workers = min(cores(), len(todo))
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    groups: dict[str, dict[str, tuple[str, ...]]] = {}
+    for name, words in jobs.items():
+        groups.setdefault(name.rpartition("/")[0] if words[0] == "data=gaussian" else name, {})[name] = words
+    with ProcessPoolExecutor(min(cores(), len(groups)), mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            futures = [pool.submit(train, name, overrides, folder) for name, overrides in todo.items()]
-            for done, future in enumerate(as_completed(futures), 1):
-                yield done, len(todo), future.result()
+            futures = {pool.submit(train, group, folder): name for name, group in groups.items()}
+            done = 0
+            for future in as_completed(futures):
+                done += future.result()
+                yield done, futures[future]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -1,9 +1,9 @@
 """The claims of the theory, by name."""
 
 from wnexp.theory.base import Claim
-from wnexp.theory.flow import Conserved, MonotoneMargin, SameFlow
+from wnexp.theory.flow import Conserved, LawOfNorm, MonotoneMargin, SameFlow
 from wnexp.theory.limits import HardMargin, KktPoint, LargestMargin
-from wnexp.theory.rates import AllLosses, FiniteTimeBound, Growth, Rate
+from wnexp.theory.rates import AllLosses, FiniteTimeBound, Growth, Rate, RateConstant
 from wnexp.theory.relations import Alignment, EqualProducts, EqualRatios, Sparsity
 
 CLAIMS: dict[str, Claim] = {
@@ -19,6 +19,8 @@ CLAIMS: dict[str, Claim] = {
     "C10": Conserved(),
     "C11": FiniteTimeBound(),
     "C12": AllLosses(),
+    "C13": LawOfNorm(),
+    "C14": RateConstant(),
     "SVM": HardMargin(),
     "margin": LargestMargin(),
 }

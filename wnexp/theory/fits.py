@@ -1,92 +1,128 @@
-"""Numbers from curves: exponents of `log t`, limits, and the verdict on a prediction."""
+"""Numbers from curves, as intervals: exponents of `log t`, and limits of quantities that fall as powers of `tau`."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from wnexp.theory.runs import DEEP, SeedRecords
+from wnexp.theory.seeds import SeedRecords
 
-HOLDS, FAILS, NOT_REACHED = "holds", "fails", "not reached"
-_FEWEST_RECORDS = 12
-_WINDOWS = (1.0, 1.5)  # decades of `tau` that a slope is fitted over
-_SLOWEST_DECAY = 0.02  # power of `tau`
-
-
-class Measurement(NamedTuple):
-    """What a claim says of one run: prediction, measurement, verdict."""
-
-    predicted: float
-    measured: float
-    uncertainty: float  # the spread over seeds or over fitting windows, whichever is larger
-    verdict: str
-    needed: float = np.nan  # nats, where the run was not deep enough
+FEWEST_RECORDS = 12
+_WINDOWS = ((1.0, 1.0), (1.5, 1.0), (1.0, 0.3))  # decades of `tau`, and the share of the final `tau` that they end at
+_FURTHER = 3.0  # times the change from the last window to the first: a bias that falls as `tau^-0.25` is gone then
+_ERRORS = 3.0  # standard errors
+_ENDS = (1.0, 0.7)  # shares of the final `tau` that an extrapolation starts from
+_RATIOS = tuple(10 ** (third / 6) for third in (2, 3, 4))  # between the three points that it uses
+_STRAIGHT = 0.97  # of the step before; a curve that slows down less does not tell where it ends
+_STANDS = 1e-3  # of the value: a curve that changes so little between the points may still go on for ...
+_REACH = 30  # ... so many times the change
+_MOST_RISE = 1e6
+_ROUNDING = 1e-12  # a change that is none
 
 
-def exponent(seed: SeedRecords, values: np.ndarray, decades: float) -> float:
-    """`p` of `values ~ p log log t + const` over the last decades of `tau`; NaN with too few records.
+class Interval(NamedTuple):
+    """From the lowest to the highest of the values found in different ways."""
+
+    low: float
+    high: float
+
+
+def exponent(seed: SeedRecords, values: np.ndarray) -> Interval | str:
+    """`p` of `values ~ p log log t + const`, or why there is none.
 
     The next order is fitted along: with `x = log t` the terms `log x, 1, log x / x, 1 / x`. Without it exponents at 1e4
-    nats are off by 0.01 to 0.03.
+    nats are off by 0.01 to 0.03. The interval covers three windows, each with three standard errors of the fit, and
+    where the trend from the earlier to the later window leads: terms that fall as small powers are not fitted.
     """
-    with np.errstate(invalid="ignore"):
-        window = seed.window(decades) & (seed.steps["log_time"] > 1) & np.isfinite(values)
-    if window.sum() < _FEWEST_RECORDS:
-        return np.nan
-    x = seed.steps["log_time"][window]
+    found = []
+    for decades, end in _WINDOWS:
+        with np.errstate(invalid="ignore"):
+            window = seed.window(decades, end) & (seed.steps["log_time"] > 1) & np.isfinite(values)
+        if window.sum() < FEWEST_RECORDS:
+            return f"{window.sum()} records in a window, {FEWEST_RECORDS} are needed"
+        slope, error = _slope(seed.steps["log_time"][window], values[window])
+        found.append((slope, _ERRORS * error))
+    trend = found[0][0] + _FURTHER * (found[0][0] - found[-1][0])
+    found.append((trend, 0.0))
+    return Interval(min(slope - error for slope, error in found), max(slope + error for slope, error in found))
+
+
+def _slope(x: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """The slope and its standard error."""
     terms = np.stack([np.log(x), np.ones_like(x), np.log(x) / x, 1 / x], axis=1)
-    scale = np.abs(terms).max(axis=0)
-    return float(np.linalg.lstsq(terms / scale, values[window], rcond=None)[0][0] / scale[0])
+    orthogonal, triangle = np.linalg.qr(terms / np.abs(terms).max(axis=0))
+    weights = np.linalg.solve(triangle, orthogonal.T @ values)
+    rest = values - terms / np.abs(terms).max(axis=0) @ weights
+    inverse = np.linalg.inv(triangle)[0]
+    error = np.sqrt(rest @ rest / (len(x) - 4)) * np.linalg.norm(inverse)
+    scale = np.abs(terms[:, 0]).max()
+    return float(weights[0] / scale), float(error / scale)
 
 
-def judge_exponent(
-    seeds: list[SeedRecords], curves: list[np.ndarray], predicted: float, tolerance: float
-) -> Measurement:
-    """An exponent, mean over seeds. Not reached where the windows disagree by more than the tolerance."""
-    slopes = np.array([[exponent(seed, curve, d) for d in _WINDOWS] for seed, curve in zip(seeds, curves, strict=True)])
-    slopes = slopes.reshape(-1, len(_WINDOWS))
-    slopes = slopes[np.isfinite(slopes).all(axis=1)]
-    depth = min((seed.depth[-1] for seed in seeds), default=np.nan)
-    if not len(slopes):
-        return Measurement(predicted, np.nan, np.nan, NOT_REACHED, float(np.nanmax([DEEP, 10 * depth])))
-    measured = float(slopes[:, 0].mean())
-    uncertainty = float(max(slopes[:, 0].std(), np.abs(slopes[:, 0] - slopes[:, 1]).mean()))
-    if abs(measured - predicted) <= tolerance:
-        return Measurement(predicted, measured, uncertainty, HOLDS)
-    if depth < DEEP:
-        return Measurement(predicted, measured, uncertainty, NOT_REACHED, DEEP)
-    if uncertainty > tolerance:  # the terms left out fall like 1/tau
-        return Measurement(predicted, measured, uncertainty, NOT_REACHED, depth * uncertainty / tolerance)
-    return Measurement(predicted, measured, uncertainty, FAILS)
+def deepening(depth: np.ndarray) -> np.ndarray:
+    """The records that are deeper than all before, a mask: the loss of batches or of a constant step may rise."""
+    return depth > np.append(-np.inf, np.maximum.accumulate(depth)[:-1])
 
 
-def judge_limit(
-    seeds: list[SeedRecords], curves: list[np.ndarray], settled: list[bool], tolerance: float
-) -> Measurement:
-    """A quantity that tends to 0, the largest over seeds; its uncertainty is its spread over the last tenth of `tau`.
+class Limit(NamedTuple):
+    """Where a curve goes."""
 
-    Above the tolerance it fails if it does not fall although the neurons' competition has settled; otherwise it is not
-    reached, and the power of `tau` that it falls with gives the depth it needs.
+    low: float
+    high: float
+    now: float
+    powers: tuple[float, float]  # of `tau` that it falls with, NaN where it does not fall as a power
+
+
+def limit(depth: np.ndarray, values: np.ndarray, signed: bool = False, fewest: int = FEWEST_RECORDS) -> Limit | str:
+    """Where a curve over `tau` that is not negative (or is `signed`) goes for ever, or why that cannot be said.
+
+    For `q = q_inf + c tau^-nu` three values at `tau/r^2, tau/r, tau` give `q_inf` whatever `nu` is (Aitken). The
+    interval covers three ratios from two ends. A curve that stands still to a thousandth ends within thirty times its
+    last change. One that does not slow down (it changes as much a decade as before, or turns) may end anywhere from 0
+    to its present value, and that much further up if it rises.
     """
-    if not seeds:
-        return Measurement(0.0, np.nan, np.nan, NOT_REACHED, DEEP)
-    finals, spreads, needed, fails = [], [], [], False
-    for seed, curve, steady in zip(seeds, curves, settled, strict=True):
-        last, late = seed.window(1.0), seed.depth >= 0.9 * seed.depth[-1]
-        finals.append(float(np.abs(curve[-1])))
-        spreads.append(float(np.ptp(curve[late])))
-        if not finals[-1] <= tolerance:
-            power = -np.polyfit(np.log(seed.depth[last]), np.log(np.abs(curve[last]) + 1e-300), 1)[0]
-            falls = last.sum() >= _FEWEST_RECORDS and power > _SLOWEST_DECAY
-            fails |= steady and not falls
-            deep = seed.depth[-1] >= DEEP
-            needed.append(seed.depth[-1] * (finals[-1] / tolerance) ** (1 / power) if falls and deep else DEEP)
-    verdict = HOLDS if not needed else FAILS if fails else NOT_REACHED
-    depth = max(*needed, 2 * min(seed.depth[-1] for seed in seeds)) if verdict == NOT_REACHED else np.nan
-    return Measurement(0.0, max(finals), max(spreads), verdict, depth)
+    from scipy.interpolate import PchipInterpolator
+
+    usable = (depth > 1) & np.isfinite(values) & deepening(depth)
+    depth, values = depth[usable], values[usable]
+    reach = _RATIOS[-1] ** 2 / _ENDS[-1]
+    if len(depth) < 2 or depth[0] * reach > depth[-1]:
+        return f"records from {depth[0] if len(depth) else np.nan:.3g} nats on do not span a factor of {reach:.0f}"
+    if (window := depth >= depth[-1] / reach).sum() < fewest:
+        return f"{window.sum()} records in a window, {fewest} are needed"
+    curve = PchipInterpolator(np.log(depth), values)
+    found, powers = [], []
+    for end in _ENDS:
+        for ratio in _RATIOS:
+            last = np.log(end * depth[-1])
+            first, second, third = (float(curve(last - steps * np.log(ratio))) for steps in (2, 1, 0))
+            before, after = second - first, third - second
+            change = max(abs(before), abs(after))
+            if abs(after) <= _ROUNDING:
+                found.append(third)
+            elif before and 0 < (shrinking := after / before) < _STRAIGHT:
+                found.append(third + after * shrinking / (1 - shrinking))
+                powers.append(-np.log(shrinking) / np.log(ratio))
+            elif change <= _STANDS * abs(third):
+                found += [third - _REACH * change, third + _REACH * change]
+            else:
+                found.append(np.nan)
+    clear = bool(np.isfinite(found).all())
+    decay = (min(powers), max(powers)) if clear and powers else (np.nan, np.nan)
+    now, recent = float(values[-1]), float(np.abs(values[depth >= _ENDS[-1] * depth[-1]]).max())
+    if signed:
+        low, high = (min(found), max(found)) if clear else (-recent, recent)
+    else:
+        low = max(0.0, min(found)) if clear else 0.0
+        earlier = abs(float(curve(np.log(depth[-1]) - np.log(10) / 2)))
+        top = recent * min(max(1.0, now / max(earlier, _ROUNDING)), _MOST_RISE) ** 2
+        high = min(max(map(abs, found)), top) if clear else top
+    return Limit(low, max(low, high), now, decay)
 
 
-def judge_bound(values: list[float], tolerance: float) -> Measurement:
-    """A quantity that is 0 at every moment: the largest over seeds against the tolerance."""
-    if not values or not np.isfinite(values).all():
-        return Measurement(0.0, np.nan, np.nan, NOT_REACHED)
-    return Measurement(0.0, max(values), float(np.std(values)), HOLDS if max(values) <= tolerance else FAILS)
+def needed_depth(depth: float, found: Limit, tolerance: float) -> tuple[float, float]:
+    """The nats at which the curve comes within the tolerance, from its fastest and slowest decay; NaN if unclear, or if
+    it does not."""
+    slow, fast = found.powers
+    if not (found.low <= tolerance and slow > 0.1 and fast < 2 * slow and abs(found.now) > tolerance):
+        return np.nan, np.nan
+    return depth * (abs(found.now) / tolerance) ** (1 / fast), depth * (abs(found.now) / tolerance) ** (1 / slow)

@@ -1,4 +1,4 @@
-"""What runs are held against: their twin in other variables, the hard-margin SVM, the finite-time bound."""
+"""What runs are held against: a twin in other variables, the norm's metric, the hard-margin SVM, the time bound."""
 
 import functools
 
@@ -7,7 +7,13 @@ import numpy as np
 from wnexp.nn.activations import Linear
 from wnexp.nn.weights import from_arrays
 from wnexp.runs import snapshots
-from wnexp.theory.runs import SeedRecords, TrainedRun
+from wnexp.theory.fits import Interval, deepening
+from wnexp.theory.runs import TrainedRun
+from wnexp.theory.seeds import SeedRecords
+
+_RESOLVED = 0.02  # relative difference of two quadratures of an interval between records; ReLU's kinks lie above
+_STEEPEST = 0.25  # change of log||w_u|| between two records, relative change of its velocity
+_CLOCK_FROM = 100.0  # nats; what is neglected falls as the third power of 1/tau
 
 
 def path_distances(run: TrainedRun, twin: TrainedRun) -> list[float]:
@@ -28,23 +34,26 @@ def is_linear(run: TrainedRun) -> bool:
     return isinstance(run.network.activation, Linear) and dense and run.dataset.outputs == 1
 
 
-def to_hard_margin(run: TrainedRun) -> tuple[list[float], list[float]]:
-    """Of every seed of a linear network: the angle (radians) between its final map and the hard-margin SVM's normal,
-    and the relative gap between its margin and the largest one.
+def to_hard_margin(run: TrainedRun, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """At a seed's snapshots and its end, `(snapshots,)` each: `tau`, the angle (radians) between a linear network's map
+    and the hard-margin SVM's normal, and the relative gap between its margin and the largest one.
     """
     data = run.dataset
     signed = data.train_x * data.train_y[:, None]
     normal = hard_margin_normal(data.train_x, data.train_y)
-    angles, gaps = [], []
-    for seed in run.reached:
-        arrays = run.run.weights(seed.seed, snapshots.FINAL)
+    (end,) = [float(one.depth[-1]) for one in run.seeds if one.seed == seed]
+    names = {-level: snapshots.at(level) for level in run.run.snapshot_losses if 0 < -level < end}
+    depths, angles, gaps = [], [], []
+    for depth, name in sorted((names | {end: snapshots.FINAL}).items()):
+        arrays = run.run.weights(seed, name)
         if arrays is not None:
             layers = from_arrays(arrays, run.network, "float64", str(run.directory))
             product = functools.reduce(np.matmul, [layer["weight"] for layer in layers])
             found = product[:, 0] / np.linalg.norm(product)
+            depths.append(depth)
             angles.append(float(2 * np.arcsin(min(1.0, np.linalg.norm(found - normal) / 2))))
             gaps.append(float(1 - np.min(signed @ found) / np.min(signed @ normal)))
-    return angles, gaps
+    return np.array(depths), np.array(angles), np.array(gaps)
 
 
 def hard_margin_normal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -61,6 +70,64 @@ def hard_margin_normal(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     weights, _ = nnls(system, target)
     normal = signed.T @ weights
     return normal / np.linalg.norm(normal)
+
+
+def _speed(seed: SeedRecords, radial: np.ndarray, tangential: np.ndarray) -> np.ndarray:
+    """`S = <g, M g>` of the metric with these rates `(r, u)`, `(r,)`."""
+    cosine = seed.cosines
+    return np.sum(np.square(seed.gradients) * (radial * cosine**2 + tangential * (1 - cosine**2)), axis=1)
+
+
+def excess_growth(seed: SeedRecords, radial: np.ndarray, tangential: np.ndarray) -> Interval | str:
+    """How far `log||w_u||` is from the sum of its integrated velocity under the rates, the largest over neurons (nats).
+
+    The integral between two records is known to the difference of two interpolations (PCHIP, Akima). Intervals where
+    the velocity changes by a quarter are left out, they may hold a kink, and those where the two, or the trapezoid,
+    differ by over 2 %.
+    """
+    from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
+
+    chosen = deepening(seed.depth)
+    tau, log_norms = seed.depth[chosen], np.log(np.maximum(seed.norms[chosen], np.finfo(float).tiny))
+    if len(tau) < 4:
+        return "fewer than 4 records"
+    speed = _speed(seed, radial, tangential)[:, None]
+    velocity = (radial * seed.gradients * seed.cosines / speed)[chosen] / np.exp(log_norms)
+    if not np.isfinite(velocity).all():
+        return "velocities that are not finite"
+    first, second = (
+        np.diff(kind(tau, velocity).antiderivative()(tau), axis=0) for kind in (PchipInterpolator, Akima1DInterpolator)
+    )
+    trapezoid = 0.5 * (velocity[1:] + velocity[:-1]) * np.diff(tau)[:, None]
+    change = np.diff(log_norms, axis=0)
+    resolved = np.maximum(np.abs(first - trapezoid), np.abs(first - second)) <= _RESOLVED * np.abs(first)
+    resolved &= (np.abs(change) < _STEEPEST) & (np.abs(first) < _STEEPEST)
+    resolved &= np.abs(np.diff(velocity, axis=0)) <= _STEEPEST * np.maximum(np.abs(velocity[1:]), np.abs(velocity[:-1]))
+    covered = np.where(resolved, np.abs(change), 0).sum(axis=0) >= 0.5 * np.abs(change).sum(axis=0)
+    if not covered.any():
+        return "records too far apart to follow the neurons between them"
+    error = np.abs(np.where(resolved, change - first, 0).sum(axis=0))[covered]
+    doubt = np.where(resolved, np.abs(first - second), 0).sum(axis=0)[covered]
+    return Interval(float(np.max(np.maximum(error - doubt, 0))), float(np.max(error + doubt)))
+
+
+def excess_log_time(seed: SeedRecords, radial: np.ndarray, tangential: np.ndarray) -> Interval | str:
+    """How far `log t` typically (median over records from 100 nats on) is from that of the metric with the rates.
+
+    `dU/dtau = y - U` with `U = t L`, `y = 1/S` has `U = y - y' + y'' - ...`, and `y` falls as a power of `tau`.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    late = (seed.depth >= _CLOCK_FROM / 2) & deepening(seed.depth)
+    tau = seed.depth[late]
+    if (tau >= _CLOCK_FROM).sum() < 4:
+        return Interval(0.0, 0.0)  # too early to tell; growth decides
+    log_y = -np.log(_speed(seed, radial, tangential)[late])
+    first = PchipInterpolator(np.log(tau), log_y)(np.log(tau), 1) / tau
+    log_u = log_y + np.log(np.abs(1 - first + first**2 + np.gradient(first, tau)))
+    error = np.abs(seed.steps["log_time"][late] - tau - log_u)[tau >= _CLOCK_FROM]
+    middle = float(np.median(error))
+    return Interval(middle, middle)
 
 
 def excess_time(seed: SeedRecords, kappa: float) -> float:

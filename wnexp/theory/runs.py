@@ -1,8 +1,9 @@
-"""The records of a run as the claims need them: plain arrays of every seed."""
+"""Runs as the claims need them: what a run was, and the records of its seeds."""
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,75 +19,19 @@ from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import Law
 from wnexp.runner import Reopened, reopen
 from wnexp.runs.reader import Run
+from wnexp.theory.seeds import SeedRecords
 
-_DECADE = 10.0
-DEEP = 1000.0  # nats; powers read off before say nothing, statements about the limit are not refuted before
-_SETTLED = 0.02
 # What may differ between partners: how a run is recorded, and what experiments choose by the norm.
 _IMMATERIAL = {
     *("seeds", "snapshots", "record.every", "record.points", "record.max_gradient", "record.max_samples"),
     *("optimizer.frac", "optimizer.step_size_cap"),
 }
-_ACTIVE_SHARE_OF_GROWTH = 2 / 3
-
-
-@dataclass
-class SeedRecords:
-    """One seed: `r` records and `u` neurons of all trained layers side by side."""
-
-    seed: int
-    steps: dict[str, np.ndarray]  # columns of steps.parquet, each (r,)
-    norms: np.ndarray  # (r, u), ||w_u||
-    log_gradients: np.ndarray  # (r, u), log ||grad_u L||
-    alignments: np.ndarray  # (r, u), cos(w_u, -grad_u L)
-    layers: np.ndarray  # (u,)
-
-    @property
-    def depth(self) -> np.ndarray:
-        """`tau = -log L` in nats, `(r,)`."""
-        return -self.steps["log_loss"]
-
-    def window(self, decades: float) -> np.ndarray:
-        """The records of the last decades of `tau`, a mask `(r,)`."""
-        return (self.depth >= self.depth[-1] / _DECADE**decades) & (self.depth > 1)
-
-    @cached_property
-    def growth(self) -> np.ndarray:
-        """`d log ||w_u|| / d log tau` over the last decade, `(u,)`."""
-        window = self.window(1.0)
-        if window.sum() < 3:
-            return np.zeros(self.norms.shape[1])
-        log_norms = np.log(np.maximum(self.norms[window], np.finfo(float).tiny))
-        return np.polyfit(np.log(self.depth[window]), log_norms, 1)[0]
-
-    @cached_property
-    def active(self) -> np.ndarray:
-        """Neurons whose share of their layer's weight norm does not vanish, `(u,)`.
-
-        Norms grow as powers of `tau`. A neuron is active when over the last decade its power is at least two thirds of
-        the largest one of its layer: a smaller power loses its share, and the powers of neurons that stay are equal.
-        """
-        fastest = np.array([self.growth[self.layers == layer].max() for layer in self.layers])
-        return (self.growth > 0) & (self.growth >= _ACTIVE_SHARE_OF_GROWTH * fastest)
-
-    def shares(self) -> np.ndarray:
-        """`||w_u|| ||grad_u L||` over the sum of `-w_v.grad_v L` of the neuron's layer, `(r, u)`.
-
-        By Euler's theorem that sum is `k_l` times one number common to all layers.
-        """
-        pulls = np.exp(np.log(self.norms) + self.log_gradients - np.nanmax(self.log_gradients, axis=1, keepdims=True))
-        pulls = np.nan_to_num(pulls)
-        shares = np.empty_like(pulls)
-        for layer in np.unique(self.layers):
-            own = self.layers == layer
-            euler = np.sum(pulls[:, own] * np.nan_to_num(self.alignments[:, own]), axis=1, keepdims=True)
-            shares[:, own] = pulls[:, own] / euler
-        return shares
+_FEWEST_RECORDS = 3
 
 
 @dataclass
 class TrainedRun:
-    """A run with records: what it was, and the records of its seeds."""
+    """A run with records."""
 
     run: Run
     reopened: Reopened
@@ -115,18 +60,27 @@ class TrainedRun:
 
     @property
     def norm(self) -> str:
-        """The option of the group norm, for display."""
-        return self.config.names["norm"]
+        """The option of the group norm, for display, and which layers have it if not all."""
+        layers = self.config.norm.layers
+        return self.config.names["norm"] + ("" if layers == "all" or self.law else f" ({layers})")
+
+    @cached_property
+    def laws(self) -> dict[int, Law]:
+        """Trained layer -> what the theory says of its normalization; empty where it says nothing of one."""
+        norms = self.config.norm.by_layer(len(self.network.layers))
+        found = {layer: norms[layer].law for layer in self.trained_degrees}
+        return {} if None in found.values() else found
 
     @property
     def law(self) -> Law | None:
-        """What the theory says of its norm."""
-        return self.config.norm.law
+        """The law of all layers; None where they differ."""
+        distinct = set(self.laws.values())
+        return distinct.pop() if len(distinct) == 1 else None
 
     @property
     def has_limit_law(self) -> bool:
-        """Whether its norm's law is the limit of infinite `P`, EWN's."""
-        return self.law is not None and bool(np.isinf(self.law.power))
+        """Whether a layer's law is the limit of infinite `P`, EWN's."""
+        return any(math.isinf(law.power) for law in self.laws.values())
 
     @property
     def is_flow(self) -> bool:
@@ -156,31 +110,17 @@ class TrainedRun:
     @cached_property
     def reached(self) -> list[SeedRecords]:
         """The seeds that separated the data and have more than a few records: those that claims are about."""
-        return [seed for seed in self.seeds if seed.steps["margin"][-1] > 0 and seed.window(1.0).sum() >= 3]
+        return [seed for seed in self.seeds if self.silent(seed) is None]
 
-    def powers(self, seed: SeedRecords) -> dict[int, float]:
-        """Trained layer -> the power of `tau` that its active neurons' norms grow with in the limit.
-
-        `1/D` for a finite `P` of the norm's law; for EWN `(k_l/m_l) / sum_l (k_l^2/m_l)`, `m_l` the active neurons of
-        layer `l`. Empty where a layer has no active neuron or the norm no law.
-        """
-        degrees = self.trained_degrees
-        if self.law is None:
-            return {}
-        if not np.isinf(self.law.power):
-            return dict.fromkeys(degrees, 1 / sum(degrees.values()))
-        counts = {layer: int(seed.active[seed.layers == layer].sum()) for layer in degrees}
-        if not all(counts.values()):
-            return {}
-        total = sum(k * k / counts[layer] for layer, k in degrees.items())
-        return {layer: k / counts[layer] / total for layer, k in degrees.items()}
-
-    def settled(self, seed: SeedRecords) -> bool:
-        """Whether every active neuron grows as the limit says, to 2 %: until then neurons still compete."""
-        powers = self.powers(seed)
-        expected = np.array([powers.get(int(layer), np.nan) for layer in seed.layers])
-        found = np.abs(seed.growth / expected - 1) < _SETTLED
-        return bool(seed.depth[-1] >= DEEP and found[seed.active].all())
+    def silent(self, seed: SeedRecords) -> str | None:
+        """Why no claim is about a seed; None if claims are."""
+        if not np.isfinite(seed.steps["margin"][-1]) or not np.isfinite(seed.depth[-1]):
+            return f"not finite ({self.outcomes.get(seed.seed)})"
+        if seed.steps["margin"][-1] <= 0:
+            return f"does not separate its data ({self.outcomes.get(seed.seed)})"
+        if seed.window(1.0).sum() < _FEWEST_RECORDS:
+            return f"fewer than {_FEWEST_RECORDS} records in its last decade"
+        return None
 
     @property
     def depth(self) -> float:
@@ -194,7 +134,7 @@ class TrainedRun:
         def identity(run: TrainedRun) -> dict[str, Any]:
             return {name: setting for name, setting in run.reopened.settings.items() if name not in ignored}
 
-        own, wanted = self.reopened.settings[key], identity(self)
+        own, wanted = self.reopened.settings.get(key), identity(self)
         return [run for run in runs if run.reopened.settings.get(key, own) != own and identity(run) == wanted]
 
 
@@ -207,12 +147,16 @@ def load(run: Run) -> TrainedRun:
         steps, neurons = run.frame("steps"), run.frame("neurons")[columns]
     except KeyError as error:
         raise UserError(f"{run.directory}: records cannot be read ({str(error).splitlines()[0]})") from None
-    seeds = [_seed_records(int(seed), rows, neurons[neurons["seed"] == seed]) for seed, rows in steps.groupby("seed")]
-    outcomes = {entry["seed"]: entry["outcome"] for entry in run.status.seeds}
-    return TrainedRun(run, reopen(run), seeds, outcomes)
+    outcomes, reopened = {entry["seed"]: entry["outcome"] for entry in run.status.seeds}, reopen(run)
+    degrees = np.array(reopened.network.degrees)
+    seeds = [
+        _seed_records(int(seed), rows, neurons[neurons["seed"] == seed], degrees)
+        for seed, rows in steps.groupby("seed")
+    ]
+    return TrainedRun(run, reopened, seeds, outcomes)
 
 
-def _seed_records(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame) -> SeedRecords:
+def _seed_records(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame, degrees: np.ndarray) -> SeedRecords:
     steps = steps.sort_values("step")
     neurons = neurons[neurons["step"].isin(steps["step"])].sort_values(["step", "layer", "neuron"])
     records_count = len(steps)
@@ -222,4 +166,12 @@ def _seed_records(seed: int, steps: pd.DataFrame, neurons: pd.DataFrame) -> Seed
 
     layers = neurons["layer"].to_numpy()[: len(neurons) // records_count]
     columns: dict[str, Any] = {name: steps[name].to_numpy() for name in steps.columns}
-    return SeedRecords(seed, columns, table("weight_norm"), table("log_gradient_norm"), table("alignment"), layers)
+    return SeedRecords(
+        seed=seed,
+        steps=columns,
+        norms=table("weight_norm"),
+        log_gradients=table("log_gradient_norm"),
+        alignments=table("alignment"),
+        layers=layers,
+        degrees=degrees[layers],
+    )

@@ -27,6 +27,8 @@ def verify(paths: Sequence[Path]) -> Judged:
     runs = theory.load_runs(found)
     rows = theory.judge(runs)
     folder = Path(os.path.commonpath([run.directory for run in found]))
+    for row in rows:
+        row["name"] = os.path.relpath(row["run"], folder) if row["run"] != str(folder) else folder.name
     if rows:
         write_table(folder / "verify.parquet", pa.Table.from_pylist(rows))
     notes = [note for run in runs for note in _lost_seeds(run)]
@@ -34,11 +36,10 @@ def verify(paths: Sequence[Path]) -> Judged:
 
 
 def _lost_seeds(run: TrainedRun) -> list[str]:
-    lost = [seed for seed in run.seeds if seed.steps["margin"][-1] <= 0]
     return [
-        f"{shown(run.directory)} seed {seed.seed} does not separate its data: {run.outcomes.get(seed.seed)} "
-        f"at log loss {seed.steps['log_loss'][-1]:.4g}; left out"
-        for seed in lost
+        f"{shown(run.directory)} seed {seed.seed} {why}, log loss {seed.steps['log_loss'][-1]:.4g}; left out"
+        for seed in run.seeds
+        if (why := run.silent(seed))
     ]
 
 

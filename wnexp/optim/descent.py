@@ -12,9 +12,10 @@ Loss and gradient of a proposal are evaluated together, so one evaluation per at
 
 Without a cap every step grows `lr` by `factor` and every nat counts for `exp(-1/frac)`, so without normalization and
 under EWN the steps settle at `frac * log(factor)` nats each, until `lr` overflows at `709 frac` nats. A lagging `Lref`
-makes the step after one of `n` nats shorter by `exp(n)`: beyond half a nat to a nat a step (the paper's factor: 2.9)
-long and short ones alternate ever more, until at some hundred nats one is too short to move anything. A factor of 1.01
-is smooth to -10,000 nats; with `reference=present` so is 1.05, and `frac=0` is a step `lr` on `log L`, to any depth.
+makes the step after one of `n` nats shorter by `exp(n)`: beyond a fraction of a nat to a nat a step (the paper's
+factor: 2.9) long and short ones alternate ever more, until at some hundred nats one is too short to move anything.
+A factor of 1.003 goes deep and smoothly, with `reference=present` 1.01 does. There `frac = 0` is a step `lr` on
+`log L`, whatever the depth; nothing then keeps the steps short in nats.
 """
 
 import math

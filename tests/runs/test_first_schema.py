@@ -53,7 +53,8 @@ def test_its_settings_compose():
     settings = upgraded(old, OPTIONS)
     assert {key: old[key] for key in settings} == settings and "model.channels" not in settings
     assert from_flat(settings, OPTIONS) == compose(*WORDS)
-    assert identity.differing_keys(settings, identity.identity(compose(*WORDS))) == []
+    now = identity.identity(compose(*WORDS))
+    assert identity.differing_keys(identity.with_new_defaults(settings, now, now), now) == []
 
 
 def test_it_is_opened(directory):

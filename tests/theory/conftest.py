@@ -78,6 +78,7 @@ def limit_records(law, network, target, seed):
         degrees=k,
         log_time=tau - np.log(speed) + np.log1p(p / tau + p * (p + 1) / tau**2),
         margin=tau,
+        step=np.round(1e6 * tau),
         weight_norm=np.linalg.norm(norms, axis=1),
         smoothed_margin=1 - 1 / (1 + tau),
         kkt_epsilon=1 / tau,

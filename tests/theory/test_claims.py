@@ -21,7 +21,12 @@ def verdicts(name, runs):
     """The verdict on every run that is deep enough and has something to say, by its folder's name."""
     claim, found = theory.CLAIMS[name], {}
     for run in runs:
-        if run.depth > DEEP and claim.applies(run) and (evidence := claim.evidence([run], runs)) and evidence.estimates:
+        if (
+            run.depth > 10 * DEEP
+            and claim.applies(run)
+            and (evidence := claim.evidence([run], runs))
+            and evidence.estimates
+        ):
             found["/".join(run.directory.parts[-4:])] = judge(evidence, claim.tolerance(run), claim.one_sided).verdict
     return found
 

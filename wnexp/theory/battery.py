@@ -2,7 +2,8 @@
 
 Flow on several data sets of every kind, drawn by `data.seed`: points fewer and more than the inputs (support vectors
 that do not span the space, and that do), independent and correlated inputs, points that are there twice, two classes
-and five; linear nets of depth 1 to 4, two-layer ReLU and squared ReLU. And discrete descent.
+and five; linear nets of depth 1 to 4, two-layer ReLU and squared ReLU. Discrete descent of two of them, by steps whose
+growth is capped so that they do not become visible: to -10,000 nats, under SWN, where stability limits them, to -1,000.
 """
 
 import multiprocessing
@@ -16,12 +17,15 @@ from wnexp.resources import cores
 
 DATA_SEEDS = 5
 _STANDING, _DEEP, _TWINS = -100_000, -1_000_000, -1000
+_DESCENT_TARGETS = {"none": -10_000, "swn": -1000, "ewn": -10_000}
 _NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
 _NORMALIZING = tuple(name for name, norm in NORMS.items() if norm.law is not None and norm.law.normalizes)
 _LEVELS = ",".join(f"{-(10 ** (third / 3)):.6g}" for third in range(19))  # for the angle of linear nets
-_FLOW = (
-    *("optimizer=flow", "seeds=3", f"snapshots=[{_LEVELS}]"),
-    *("record.every=2", "record.max_gradient=0", "record.max_samples=0"),
+_RECORDED = ("seeds=3", f"snapshots=[{_LEVELS}]", "record.max_gradient=0", "record.max_samples=0")
+_FLOW = ("optimizer=flow", *_RECORDED, "record.every=2")
+DESCENT = (
+    *("optimizer=gd", "optimizer.reference=present", "optimizer.frac=30", "optimizer.step_size_cap=null"),
+    *("optimizer.factor=1.003", "optimizer.shrink=2", "stop.max_steps=100000000"),
 )
 
 
@@ -36,13 +40,13 @@ NETWORKS = {
     "linear2-correlated": _network("linear", 6, 4, 12, "model.depth=2", "data.correlation=0.7"),
     "linear3": _network("linear", 5, 5, 6, "model.depth=3"),
     "linear4-copies": _network("linear", 5, 5, 2, "model.depth=4", "data.copies=2"),
-    "linear2-classes": _network("linear", 6, 6, 4, "model.depth=2", "data.classes=5"),
+    "linear2-classes": _network("linear", 5, 5, 3, "model.depth=2", "data.classes=5"),
     "relu": _network("relu", 8, 2, 8),
     "relu_squared": _network("relu_squared", 8, 2, 8),
 }
 _BOTH_LOSSES = ("linear2", "relu_squared")
 _MULTICLASS = ("linear2-classes",)
-_WITH_TWINS = ("linear2", "relu_squared")
+_WITH_TWINS = _WITH_DESCENT = ("linear2", "relu_squared")
 
 
 def _losses(network: str) -> tuple[str, ...]:
@@ -67,8 +71,9 @@ def jobs(deep: bool = False, data_seeds: int = DATA_SEEDS) -> dict[str, tuple[st
     for name, norm in product(_WITH_TWINS, _NORMALIZING):
         twin = (*NETWORKS[name], *_FLOW, f"stop.log_loss={_TWINS}", f"norm={norm}", "loss=exponential")
         found[f"{name}/{norm}/parameters/0"] = (*twin, "optimizer.variables=parameters")
-    for experiment, norm in product(("xor", "lin_sep"), _NORMS):
-        found[f"{experiment}/{norm}/gd"] = (f"experiment={experiment}", f"norm={norm}", "seeds=3")
+    for name, (norm, target) in product(_WITH_DESCENT, _DESCENT_TARGETS.items()):
+        words = (*NETWORKS[name], *DESCENT, *_RECORDED, f"norm={norm}", "loss=exponential", f"stop.log_loss={target}")
+        found |= {f"{name}/{norm}/descent/{seed}": (*words, f"data.seed={seed}") for seed in range(data_seeds)}
     return found
 
 

@@ -15,7 +15,7 @@ _RATIOS = tuple(10 ** (third / 6) for third in (2, 3, 4))  # between the three p
 _STRAIGHT = 0.97  # of the step before; a curve that slows down less does not tell where it ends
 _STANDS = 1e-3  # of the value: a curve that changes so little between the points may still go on for ...
 _REACH = 30  # ... so many times the change
-_MOST_RISE = 1e6
+_MOST_RISE = 100.0
 _ROUNDING = 1e-12  # a change that is none
 
 

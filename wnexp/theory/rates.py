@@ -51,6 +51,9 @@ class RateConstant(Claim):
 
     With C2 and the relation of norm and gradient `S = Q^2 sum_l k_l^2 / Omega_l`, `Omega_l = sum_u ||w_u||^(2/P_l)`
     over the neurons of the layer (EWN: the number of those that survive), `Q = tau` up to a constant.
+
+    Descent by `d` nats a step adds up `d/(L S)` where flow has `int e^s ds/(L S) = (e^d - 1)/(L S)`: its time is
+    shorter by `log((e^d - 1)/d)`, with `d` as recorded.
     """
 
     statement = "t L -> 1/(tau^2 sum_l k_l^2/Omega_l), Omega_l = sum_u ||w_u||^(2/P), EWN: how many neurons survive"
@@ -59,7 +62,7 @@ class RateConstant(Claim):
     allowance: float = 0.02
 
     def applies(self, run):
-        return bool(run.laws) and run.has_time
+        return bool(run.laws) and run.has_time and run.config.optimizer.full_batch
 
     def estimate(self, run, seed):
         total = np.zeros(len(seed.depth))
@@ -73,6 +76,9 @@ class RateConstant(Claim):
                 return _UNDECIDED
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = seed.steps["log_time"] - seed.depth + 2 * np.log(seed.depth) + np.log(total)
+            if not run.is_flow:
+                nats = np.gradient(seed.depth, seed.steps["step"].astype(float))
+                ratio -= np.log(nats / np.expm1(nats))
         return self.of_limit(seed, limit(seed.depth, ratio, signed=True), seed.steady and seed.settled)
 
 

@@ -1,12 +1,13 @@
 # make run: install and make a first run with its figures.  make test: the quick tests.  make test-slow: the long ones.
 # make check: lint and all tests, what .ci/run runs.  make readmes: the parts of the READMEs that come from the code.
+# make characteristics: how often the verdicts are right, into wnexp/theory/README.md; trains in outputs/characteristics.
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
 # outputs/gallery/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint check readmes bench paper clean
+.PHONY: run test test-slow lint check readmes characteristics bench paper clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -28,6 +29,9 @@ check: lint test test-slow
 
 readmes: .venv/tests-installed
 	$(BIN)/python -m tests.readmes
+
+characteristics: .venv/tests-installed
+	$(BIN)/python -m tests.theory.characteristics
 
 bench: .venv/bench-installed
 	$(BIN)/python tests/benchmarks/bench.py

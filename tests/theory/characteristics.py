@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers import compose
-from tests.theory.falsifications import FALSIFICATIONS, falsified
+from tests.theory.falsifications import FALSIFICATIONS, concerns, falsified
 from wnexp import runner, theory
 from wnexp.config.schema import flat
 from wnexp.resources import cores
@@ -27,7 +27,7 @@ from wnexp.training.loop import make_train
 from wnexp.training.program import build_network
 
 DATA_SEEDS = range(1000, 1010)
-DEPTH, FALSIFIED_DEPTH = -100_000, -10_000
+DEPTH = -100_000
 README = Path(theory.__file__).parent / "README.md"
 Counts = dict[str, Counter[str]]  # claim -> verdict -> how many runs
 Job = tuple[Path, str, tuple[str, ...]]  # directory, the falsification that it is trained with or "", overrides
@@ -36,10 +36,10 @@ Job = tuple[Path, str, tuple[str, ...]]  # directory, the falsification that it 
 def jobs(folder: Path, data_seeds: range = DATA_SEEDS) -> list[list[Job]]:
     """What is trained, in groups that compile one program."""
     groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
-    for name, words in battery.flows(data_seeds, DEPTH).items():
+    for name, words in (battery.flows(data_seeds, DEPTH) | battery.twins(data_seeds)).items():
         groups["", name.rpartition("/")[0]].append((folder / "true" / name, "", words))
     for title, what in FALSIFICATIONS.items():
-        for name, words in battery.flows(data_seeds, FALSIFIED_DEPTH).items() if what.trains else ():
+        for name, words in battery.flows(data_seeds, DEPTH).items() if what.trains else ():
             network, norm, loss, _ = name.split("/")
             if network in what.networks and norm in what.norms and loss == "exponential":
                 directory = folder / re.sub("[^A-Za-z0-9]+", "-", title) / name
@@ -81,13 +81,14 @@ def load(job: Job) -> TrainedRun:
     )
 
 
-def verdicts(runs: list[TrainedRun], claims: Iterable[str] = theory.CLAIMS) -> Counts:
-    """Every run judged by itself, but for the twins that it is compared with."""
+def verdicts(runs: list[TrainedRun], claims: Iterable[str], others: list[TrainedRun]) -> Counts:
+    """Every run judged by itself, but for the twins among the others that it is compared with."""
     counts: Counts = defaultdict(Counter)
     for name in claims:
         claim = theory.CLAIMS[name]
         for run in runs:
-            if claim.applies(run) and (evidence := claim.evidence([run], runs)) is not None:
+            twin = run.is_flow and not run.config.optimizer.steps_on_weights
+            if not twin and claim.applies(run) and (evidence := claim.evidence([run], [*runs, *others])) is not None:
                 verdict = theory.hypothesis.judge(evidence, claim.tolerance(run), claim.one_sided)
                 counts[name][verdict.verdict] += 1
     return counts
@@ -102,8 +103,13 @@ def characteristics(folder: Path, data_seeds: range = DATA_SEEDS) -> tuple[Count
     found = {}
     for title, what in FALSIFICATIONS.items():
         own = [load(job) for group in groups for job in group if job[1] == title]
-        found[title] = verdicts(own or [falsified(run, what) for run in true if run.norm in what.norms], what.claims)
-    return verdicts(true), found
+        if what.trains:
+            found[title] = verdicts(own, what.claims, true)
+        else:
+            chosen = [run for run in true if concerns(what, run)]
+            others = [run for run in true if not concerns(what, run)]
+            found[title] = verdicts([falsified(run, what) for run in chosen], what.claims, others)
+    return verdicts(true, theory.CLAIMS, []), found
 
 
 def _cells(counts: Counter[str]) -> list[str]:

@@ -35,6 +35,7 @@ class Falsification:
     patches: dict[tuple[type, str], Any] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()  # not on record
     norms: tuple[str, ...] = ("none", "swn", "ewn")
+    losses: tuple[str, ...] = ("exponential", "cross_entropy")  # of records
     networks: tuple[str, ...] = ("linear2", "linear3", "relu_squared")  # of runs of its own
 
     @property
@@ -52,6 +53,11 @@ def other_exponent(by: float, seed: SeedRecords) -> SeedRecords:
     """`-log L - log t` with another power of `log t`."""
     tau = np.maximum(seed.depth, 1.0)
     return with_steps(seed, log_time=seed.steps["log_time"] + by * np.log(tau))
+
+
+def other_growth(seed: SeedRecords) -> SeedRecords:
+    """A weight norm with another power of `log t`."""
+    return with_steps(seed, weight_norm=seed.steps["weight_norm"] * np.maximum(seed.depth, 1.0) ** 0.05)
 
 
 def other_time(seed: SeedRecords) -> SeedRecords:
@@ -138,9 +144,12 @@ def doubled_radial(metric):
 
 
 FALSIFICATIONS: dict[str, Falsification] = {
-    "EWN with SWN's metric": Falsification(("C10", "C13"), patches={(EWN, "metric"): SWN.metric}, norms=("ewn",)),
+    "EWN with SWN's metric": Falsification(
+        ("C1", "C10", "C11", "C13"), patches={(EWN, "metric"): SWN.metric}, norms=("ewn",)
+    ),
     "SWN with no norm's metric": Falsification(("C13",), patches={(SWN, "metric"): NONE.metric}, norms=("swn",)),
     "no norm with SWN's metric": Falsification(("C13",), overrides=("norm=swn",), norms=("none",)),
+    "SWN on record as EWN": Falsification(("C5", "C6", "C10", "C13"), overrides=("norm=swn",), norms=("ewn",)),
     "SWN turns with its norm": Falsification(("C13",), patches={(SWN, "metric"): slow_to_turn}, norms=("swn",)),
     "SWN, radial rate doubled": Falsification(
         ("C13",), patches={(SWN, "metric"): doubled_radial(SWN.metric)}, norms=("swn",)
@@ -153,12 +162,16 @@ FALSIFICATIONS: dict[str, Falsification] = {
     ),
     "descent on record as flow": Falsification(
         ("C10", "C13"),
-        overrides=(*battery.DESCENT, "optimizer.factor=1.01"),
+        overrides=(*battery.DESCENT, "optimizer.factor=1.01", "stop.log_loss=-10000"),
         norms=("none", "ewn"),
         networks=("linear2", "relu_squared"),
     ),
     "exponent off by 0.02": Falsification(("C6",), partial(other_exponent, 0.02)),
     "exponent off by 0.1": Falsification(("C6",), partial(other_exponent, 0.1)),
+    "exponent off by 0.1 under one loss": Falsification(
+        ("C12",), partial(other_exponent, 0.1), losses=("exponential",)
+    ),
+    "growth off by 0.05": Falsification(("C7",), other_growth),
     "time off by 30 %": Falsification(("C13", "C14"), other_time),
     "slope off by 0.1": Falsification(("C3", "C4"), other_slope),
     "alignment stopped at 5 degrees": Falsification(("C2", "C9", "SVM", "margin"), stopped, turned=True),
@@ -188,6 +201,11 @@ class TurnedRun(Run):
         cosine, sine = np.cos(FIVE_DEGREES), np.sin(FIVE_DEGREES)
         turn = np.array([[cosine, -sine], [sine, cosine]]) - np.eye(2)
         return {**found, first: weight + plane.T @ (turn @ (plane @ weight))}
+
+
+def concerns(what: Falsification, run: TrainedRun) -> bool:
+    """Whether a falsification of records is about that run."""
+    return run.norm in what.norms and run.config.names["loss"] in what.losses
 
 
 def falsified(run: TrainedRun, what: Falsification) -> TrainedRun:

@@ -11,7 +11,7 @@ from wnexp import runner, theory
 from wnexp.nn.losses import Loss
 from wnexp.nn.weightnorm import NORMS
 from wnexp.runs.reader import Run
-from wnexp.theory import limits, relations
+from wnexp.theory import limits, reference, relations
 from wnexp.theory.hypothesis import judge
 from wnexp.theory.seeds import DEEP
 from wnexp.training.loop import make_train
@@ -144,6 +144,31 @@ def test_the_hard_margin_holds_where_support_vectors_do_not_span_the_space(judge
     found = judged(words)
     assert found["SVM"]["verdict"] == found["margin"]["verdict"] == theory.HOLDS
     assert theory.FAILS not in {row["verdict"] for row in found.values()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "spans"),
+    [
+        (("data.seed=7",), False),
+        (("data.inputs=4", "data.train_per_class=12", "data.correlation=0.7", "data.seed=3"), True),
+        (("data.inputs=4", "data.train_per_class=12", "data.correlation=0.7", "data.seed=1"), False),
+    ],
+)
+def test_the_angle_falls_with_the_power_that_the_support_vectors_predict(tmp_path, data, spans):
+    """`1/tau` where they span the space, else `tau^(-1/D)` without normalization; `1/tau` at depth 1 in any case."""
+    levels = ",".join(f"{-(10 ** (third / 3)):.6g}" for third in range(13))
+    for depth in (1, 2, 3):
+        words = (*FLOW, *data, "model.activation=linear", f"model.depth={depth}", "model.widths=[5]")
+        runner.run_in(tmp_path / str(depth), compose(*words, "stop.log_loss=-10000", f"snapshots=[{levels}]"))
+        (run,) = theory.load_runs([Run(tmp_path / str(depth))])
+        x, y = run.dataset.train_x, run.dataset.train_y
+        margins = y * (x @ reference.hard_margin_normal(x, y))
+        support = x[margins <= margins.min() * (1 + 1e-6)]
+        assert (np.linalg.matrix_rank(support) == x.shape[1]) == spans
+        tau, angles, _ = reference.to_hard_margin(run, 0)
+        power = -np.polyfit(np.log(tau[tau > 900]), np.log(angles[tau > 900]), 1)[0]
+        assert power == pytest.approx(1 if spans else 1 / depth, abs=0.03), depth
 
 
 @pytest.mark.slow

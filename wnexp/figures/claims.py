@@ -79,27 +79,29 @@ def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, floa
 
 
 def _exponents(rows: pd.DataFrame) -> Figure:
-    """The interval of the exponent `p` of C6 against the degree of the network: 2 for EWN, `2 - 2/D` otherwise."""
-    figure, axes = panels(1, 1, width=4.0, height=3.0)
-    panel = axes[0, 0]
+    """The exponent `p` of C6 against the degree of the network, 2 for EWN and `2 - 2/D` otherwise, and its interval
+    around the prediction, a group of runs each."""
+    figure, axes = panels(1, 2, width=7.0, height=3.0)
+    values, errors = axes[0]
     degrees = np.linspace(1, rows["degree"].max(), 100)
-    panel.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")
-    panel.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
-    offsets = np.linspace(-0.06, 0.06, rows["norm"].nunique()) if rows["norm"].nunique() > 1 else [0.0]
-    for offset, (norm, of_norm) in zip(offsets, rows.groupby("norm"), strict=True):
+    values.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")
+    values.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
+    tolerance = float(rows["tolerance"].max())
+    errors.axhspan(-tolerance, tolerance, **_BAND)
+    norms = {str(norm): of_norm for norm, of_norm in rows.groupby("norm")}
+    offsets = np.linspace(-0.2, 0.2, len(norms)) if len(norms) > 1 else [0.0]
+    for offset, (norm, of_norm) in zip(offsets, norms.items(), strict=True):
+        places = of_norm["degree"] + offset + 0.02 * of_norm.groupby("degree").cumcount()
         for verdict, chosen in of_norm.groupby("verdict", sort=False):
+            look = {"fmt": _MARKERS[str(verdict)], "color": _colour(of_norm), "markersize": 3, "linewidth": 0.8}
             middle = (chosen["low"] + chosen["high"]) / 2
-            panel.errorbar(
-                chosen["degree"] + offset,
-                middle,
-                yerr=chosen["high"] - middle,
-                fmt=_MARKERS[str(verdict)],
-                color=_colour(of_norm),
-                markersize=4,
-                label=str(norm) if verdict == "holds" else f"{norm}, {verdict}",
-            )
-    panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
-    panel.set_xlabel("homogeneity degree $D$")
-    panel.set_ylabel(r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$")
-    panel.legend(loc="lower right")
+            label = norm if verdict == "holds" else f"{norm}, {verdict}"
+            for panel, base in ((values, 0.0), (errors, chosen["predicted"])):
+                panel.errorbar(places[chosen.index], middle - base, yerr=chosen["high"] - middle, label=label, **look)
+    for panel in (values, errors):
+        panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
+        panel.set_xlabel("homogeneity degree $D$")
+    values.set_ylabel(r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$")
+    errors.set_ylabel("$p$ minus its prediction (band: tolerance)")
+    values.legend(loc="lower right")
     return figure

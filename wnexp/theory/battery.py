@@ -65,12 +65,18 @@ def flows(data_seeds: Iterable[int], target: int) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def twins(data_seeds: Iterable[int]) -> dict[str, tuple[str, ...]]:
+    """Name `network/norm/parameters/data seed` -> overrides of flows in the parameters (scale, v), for C1."""
+    found = {}
+    for name, norm, seed in product(_WITH_TWINS, _NORMALIZING, data_seeds):
+        words = (*NETWORKS[name], *_FLOW, f"stop.log_loss={_TWINS}", f"norm={norm}", "loss=exponential")
+        found[f"{name}/{norm}/parameters/{seed}"] = (*words, "optimizer.variables=parameters", f"data.seed={seed}")
+    return found
+
+
 def jobs(deep: bool = False, data_seeds: int = DATA_SEEDS) -> dict[str, tuple[str, ...]]:
     """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, and descent."""
-    found = flows(range(data_seeds), _DEEP if deep else _STANDING)
-    for name, norm in product(_WITH_TWINS, _NORMALIZING):
-        twin = (*NETWORKS[name], *_FLOW, f"stop.log_loss={_TWINS}", f"norm={norm}", "loss=exponential")
-        found[f"{name}/{norm}/parameters/0"] = (*twin, "optimizer.variables=parameters")
+    found = flows(range(data_seeds), _DEEP if deep else _STANDING) | twins(range(1))
     for name, (norm, target) in product(_WITH_DESCENT, _DESCENT_TARGETS.items()):
         words = (*NETWORKS[name], *DESCENT, *_RECORDED, f"norm={norm}", "loss=exponential", f"stop.log_loss={target}")
         found |= {f"{name}/{norm}/descent/{seed}": (*words, f"data.seed={seed}") for seed in range(data_seeds)}

@@ -105,7 +105,7 @@ def make_program(
     return dataclasses.replace(made, **changes)
 
 
-def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, continued=False):
+def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, from_start=False):
     """The hyperparameters of all rules."""
     return {
         "step_size": np.float64(step_size),
@@ -114,7 +114,7 @@ def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None
         "factor": np.float64(factor),
         "shrink": np.float64(shrink or factor),
         "tolerance": np.float64(tolerance),
-        "continued": np.bool_(continued),
+        "from_start": np.bool_(from_start),
     }
 
 

@@ -54,7 +54,7 @@ class HeavyBall(Rule):
     step_size: float = setting(0.05, "length of a step", above=0, traced=True)
     decay: float = setting(0.5, "of the momentum", least=0, below=1, traced=True)
 
-    def hyperparameters(self, continued):
+    def hyperparameters(self):
         return {"step_size": self.step_size, "decay": self.decay}
 
     def _slope(self, problem, parameters):

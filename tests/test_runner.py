@@ -11,13 +11,15 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from tests.helpers import compose
+from tests.helpers import compose, prepared
 from tests.invariants import columns_of
 from wnexp import runner
 from wnexp.data.generated import LinSep
 from wnexp.errors import UserError
+from wnexp.nn.initializers import initialize
+from wnexp.nn.weights import to_arrays
 from wnexp.runs import files, lock, snapshots, writer
 from wnexp.runs import status as statuses
 from wnexp.runs.reader import Run
@@ -232,14 +234,68 @@ def test_an_output_folder_that_cannot_be_written(inside, tmp_path):
 def test_initial_weights_from_a_snapshot(inside, tmp_path):
     assert inside("train", *QUICK)[0] == 0
     snapshot = tmp_path / RUN / "snapshots/seed=0/final.safetensors"
-    code, _, _ = inside("train", "norm=swn", "stop.log_loss=-60", f"model.initial_weights={snapshot}", "outputs=next")
-    assert code == 0
+    deeper = ("norm=swn", "stop.log_loss=-60", f"model.initial_weights={snapshot}")
+    code, out, _ = inside("train", *deeper, "outputs=stuck", "stop.max_steps=3")
+    assert code == 0 and "optimizer.first_reference=start takes the loss there" in out
+    code, out, _ = inside("train", *deeper, "outputs=next", "optimizer.first_reference=start")
+    assert code == 0 and "note:" not in out
     first = pd.read_parquet(next((tmp_path / "next").rglob("steps.parquet"))).iloc[0]
     last = pd.read_parquet(tmp_path / RUN / "steps.parquet").iloc[-1]
     assert first["log_loss"] == pytest.approx(last["log_loss"], rel=1e-12)
     assert status(next((tmp_path / "next").rglob("run.json")).parent)["seeds"][0]["outcome"] == "target_reached"
     code, _, err = inside("train", "model.widths=[4]", f"model.initial_weights={snapshot}")
     assert code == 1 and "(2, 8)" in err and "(2, 4)" in err and len(err.splitlines()) == 1
+
+
+def weights_of(tmp_path, **files):
+    """Files of the initial weights of seeds: name -> seed."""
+    for name, seed in files.items():
+        network = prepared("norm=none").program.network
+        weights = initialize(network, seed, "uniform", "float64")
+        save_file(to_arrays(weights), tmp_path / f"{name}.safetensors")
+
+
+@pytest.mark.slow
+def test_a_run_from_its_own_initial_weights_is_the_same_run(inside, tmp_path):
+    """The step rule does not ask where the weights come from."""
+    weights_of(tmp_path, w=0)
+    words = ("stop.log_loss=-20", "norm=ewn")
+    assert inside("train", *words, "outputs=drawn")[0] == 0
+    assert inside("train", *words, "outputs=given", "model.initial_weights=w.safetensors")[0] == 0
+    drawn, given = (next((tmp_path / name).rglob("steps.parquet")) for name in ("drawn", "given"))
+    pd.testing.assert_frame_equal(pd.read_parquet(drawn), pd.read_parquet(given))
+
+
+@pytest.mark.slow
+def test_seeds_that_would_be_equal_are_trained_once_and_said_so(inside, tmp_path):
+    weights_of(tmp_path, w=0)
+    words = ("stop.log_loss=-3", "seeds=3", "model.initial_weights=w.safetensors")
+    code, out, _ = inside("train", *words)
+    assert code == 0 and "seeds=3" in out and "one is trained" in out and "over 1 seed" in out
+    steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))
+    assert set(steps["seed"]) == {0}
+    code, out, _ = inside("train", *words)
+    assert code == 0 and "finished earlier" in out
+    code, out, _ = inside("train", *words, "optimizer=sgd", "optimizer.batch_size=2", "outputs=batches")
+    assert code == 0 and "one is trained" not in out and "over 3 seeds" in out, "shuffles differ"
+
+
+@pytest.mark.slow
+def test_every_seed_can_have_a_file_of_initial_weights(inside, tmp_path):
+    """And they are part of the run: another file is another run, more files beside them are not."""
+    weights_of(tmp_path, w0=0, w1=1, w2=7)
+    words = ("stop.log_loss=-3", "seeds=2", "model.initial_weights=w{seed}.safetensors", "hydra.run.dir=here")
+    assert inside("train", *words)[0] == 0
+    assert inside("train", "stop.log_loss=-3", "seeds=2", "hydra.run.dir=drawn")[0] == 0
+    given, drawn = (pd.read_parquet(tmp_path / name / "steps.parquet") for name in ("here", "drawn"))
+    pd.testing.assert_frame_equal(given, drawn)
+    (tmp_path / "w2.safetensors").unlink()
+    assert "finished earlier" in inside("train", *words)[1]
+    weights_of(tmp_path, w1=3)
+    code, _, err = inside("train", *words)
+    assert code == 1 and "another configuration: model.initial_weights" in err
+    code, _, err = inside("train", *words[:2], "seed=1", words[2], "outputs=other")
+    assert code == 1 and "w2.safetensors" in err
 
 
 @pytest.mark.slow

@@ -240,7 +240,7 @@ def prune(
 
 
 _REPLACED = ("model.widths=", "model.depth=", "model.channels=", "model.fixed_output=", "model.initial_weights=")
-_REPLACED += ("seed=", "seeds=", "overwrite=")
+_REPLACED += ("optimizer.first_reference=", "seed=", "seeds=", "overwrite=")
 
 
 def _command(of: Prunable, seed: int, path: Path, layers) -> str:
@@ -251,6 +251,7 @@ def _command(of: Prunable, seed: int, path: Path, layers) -> str:
     shown = path.resolve()
     shown = shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
     words += [f"seed={seed}", *_sizes(of.model, layers), f"model.initial_weights={shown}"]
+    words += ["optimizer.first_reference=start"] if "optimizer.first_reference" in of.run.settings else []
     return shlex.join(["wnexp", "train", *words])
 
 

@@ -96,3 +96,18 @@ def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
 def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):
     with pytest.raises(UserError, match=r"this version of wnexp has no norm.power, optimizer.momentum"):
         repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.power": 2}, tmp_path, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["~/nowhere/d.npz", "é.npz", "daten/größe-1.npz", "w_{seed}.safetensors", "~/w{seed}é.st"],
+)
+def test_paths_need_no_quotes_whatever_letters_they_have(value):
+    """Whether they exist or not: a file that is not there is the loader's to name."""
+    config = compose("data=file", *prepared([f"data.path={value}"]))
+    assert config.data.path == value
+
+
+def test_what_is_no_path_is_left_to_hydra():
+    words = ["seed=1,2", "model.widths=[8,8]", "snapshots={a}", "model.init='x'", "a=${seed}", "norm=ewn"]
+    assert prepared(words) == words

@@ -119,6 +119,6 @@ def test_moved_keeps_the_parameters_precision():
 
 
 def test_a_rule_that_says_nothing_of_itself_names_what_it_lacks():
-    for call in (lambda: Rule().hyperparameters(False), lambda: Rule().init(NOTHING, (), {})):
+    for call in (lambda: Rule().hyperparameters(), lambda: Rule().init(NOTHING, (), {})):
         with pytest.raises(TypeError, match="Rule has no"):
             call()

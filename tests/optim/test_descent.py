@@ -85,14 +85,14 @@ def test_a_constant_step_is_accepted_also_where_the_loss_rises():
     assert int(state.optimizer.attempts[0]) == int(state.optimizer.step[0]) == 7
 
 
-@pytest.mark.parametrize("continued", [False, True])
-def test_the_first_step_of_given_weights_takes_their_loss_as_reference(continued):
+@pytest.mark.parametrize("from_start", [False, True])
+def test_the_first_step_of_given_weights_may_take_their_loss_as_reference(from_start):
     """With 1 as the reference a start at -300 nats would never move."""
     data, w = lin_sep(), np.array([-2.0, 2.5])
     value, gradient = logistic(w, data.train_x, data.train_y)
-    eta = 0.01 * (value if continued else 1.0) ** (1 / 5 - 1)
+    eta = 0.01 * (value if from_start else 1.0) ** (1 / 5 - 1)
     what = make_program(LINEAR, measures=measures())
-    configuration = make_settings(target=-1e9, max_steps=1, step_size=0.01, frac=5.0, continued=continued)
+    configuration = make_settings(target=-1e9, max_steps=1, step_size=0.01, frac=5.0, from_start=from_start)
     state, _ = run(what, data, configuration, weights=({"weight": w[None, :, None]},))
     np.testing.assert_allclose(state.optimizer.parameters[0]["w"][0, :, 0] - w, -eta * gradient, rtol=1e-9)
 

@@ -25,9 +25,12 @@ def prepared(words: Sequence[str]) -> list[str]:
 
 
 def _with_quoted_path(word: str) -> str:
-    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse."""
+    """Quote a value that is an existing path: run directories' names hold `=` and `,`, which Hydra would parse. And one
+    that can only be meant as a path: Hydra's words have no `~`, no letters beyond ASCII and no `{seed}`."""
     key, _, value = word.partition("=")
-    if not key or re.fullmatch(r"[\w./~+-]*", value) or not _exists(value):
+    if not key or re.fullmatch(r"[A-Za-z0-9_./+-]*", value):
+        return word
+    if not _exists(value) and not re.fullmatch(r"[\w./~+-]+(\{seed\}[\w./~+-]*)*", value):
         return word
     return f"{key}={QuotedString(value, Quote.single).with_quotes()}"
 

@@ -32,15 +32,27 @@ class Model:
         "uniform",
         "uniform: in (-1,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: linear nets of any depth alike",
     )
-    initial_weights: str | None = setting(None, "start from this .safetensors file instead")
+    initial_weights: str | None = setting(
+        None, "start from this .safetensors file instead; {seed} in its name stands for the seed"
+    )
 
     def network(self, inputs: int, outputs: int, image: Image | None) -> Network:
         """The architecture for inputs of that size. Raises `UserError` where the parts do not fit."""
         raise TypeError(f"{type(self).__name__} has no network")
 
-    def files(self) -> dict[str, list[Path]]:
+    @property
+    def per_seed(self) -> bool:
+        """Whether every seed has a file of initial weights of its own."""
+        return "{seed}" in (self.initial_weights or "")
+
+    def weight_files(self, seeds: Sequence[int]) -> list[Path]:
+        """The file of initial weights of every seed."""
+        name = self.initial_weights or ""
+        return [Path(name.replace("{seed}", str(seed))).expanduser() for seed in seeds]
+
+    def files(self, seeds: Sequence[int]) -> dict[str, list[Path]]:
         """Setting that is a path -> the user's files that are read there: their contents are part of a run."""
-        return {"initial_weights": [Path(self.initial_weights).expanduser()]} if self.initial_weights else {}
+        return {"initial_weights": sorted({*self.weight_files(seeds)})} if self.initial_weights else {}
 
     def start(self, architecture: Network, seeds: Sequence[int], dtype: str) -> list[Any]:
         """The random initial weights of every seed, numpy arrays. Raises `UserError`."""
@@ -127,10 +139,6 @@ class Diagonal(Model):
         if outputs != 1:
             raise UserError(f"model=diagonal has one output, the data have {outputs} classes; use model=mlp")
         return network.diagonal(inputs)
-
-    def files(self) -> dict[str, list[Path]]:
-        """Setting that is a path -> the user's files that are read there: their contents are part of a run."""
-        return {"initial_weights": [Path(self.initial_weights).expanduser()]} if self.initial_weights else {}
 
     def start(self, architecture, seeds, dtype):
         weights = super().start(architecture, seeds, dtype)

@@ -71,8 +71,8 @@ class Rule:
     geometry: ClassVar[str] = "l2"  # the norm in which a step is steepest, whose margin grows
     is_flow: ClassVar[bool] = False  # the continuous limit of gradient descent
 
-    def hyperparameters(self, continued: bool) -> dict[str, float | bool]:
-        """The traced numbers, `step_size` among them; `continued` says that the run starts from given weights."""
+    def hyperparameters(self) -> dict[str, float | bool]:
+        """The traced numbers, `step_size` among them."""
         raise TypeError(f"{type(self).__name__} has no hyperparameters")
 
     def init(self, problem: Problem, parameters, hyperparameters: Hyperparameters) -> tuple[Float[Array, ""], Any]:
@@ -88,6 +88,10 @@ class Rule:
 
     def notes(self, samples: int) -> list[str]:
         """What a user may not expect of it on so many training samples."""
+        return []
+
+    def notes_at(self, log_loss: float) -> list[str]:
+        """What a user may not expect of it from a start at that log loss (nats)."""
         return []
 
     def prepare(self, network: Network) -> Network:

@@ -5,10 +5,10 @@ On `L` the step is `eta = lr * Lref^(1/frac - 1)`, and `frac = 0` means `eta = l
 
     theta' = theta - lr * exp(exponent * log Lref + log L) * grad log L.
 
-`Lref` is the loss one accepted step *earlier*; the very first step uses 1 (or, continuing from given weights, their
-loss: with 1 a start at -300 nats would never move). A proposal whose loss is higher or not finite is refused and `lr`
-divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its cap (the paper: both 1.1).
-Loss and gradient of a proposal are evaluated together, so one evaluation per attempt suffices.
+`Lref` is the loss one accepted step *earlier*; the very first step uses 1, or with `first_reference=start` the loss
+where it starts: with 1 a start from given weights at -300 nats would not move. A proposal whose loss is higher or not
+finite is refused and `lr` divided by `shrink`; an accepted one multiplies `lr` by `factor` while `lr` is below its cap
+(the paper: both 1.1). Loss and gradient of a proposal are evaluated together, so one evaluation per attempt suffices.
 
 Without a cap every step grows `lr` by `factor` and every nat counts for `exp(-1/frac)`, so without normalization and
 under EWN the steps settle at `frac * log(factor)` nats each, until `lr` overflows at `709 frac` nats. A lagging `Lref`
@@ -28,6 +28,8 @@ from jaxtyping import Array, Float
 
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State, moved
 from wnexp.settings import setting
+
+_DEEP_START = -20.0  # nats, where a first step of `lr L` begins to drown in rounding
 
 
 class GradientMemory(NamedTuple):
@@ -55,20 +57,35 @@ class LossBased(Rule):
         None, "divisor of lr after a refused step", above=1, null="for optimizer.factor", traced=True
     )
 
-    def hyperparameters(self, continued):
+    first_reference: str = setting(
+        "one",
+        "Lref of the very first step: one, or start: the loss there, as a start deep down needs",
+        choices=("one", "start"),
+        traced=True,
+    )
+
+    def notes_at(self, log_loss):
+        if self.first_reference == "start" or log_loss > _DEEP_START:
+            return []
+        return [
+            f"the start at log loss {log_loss:.4g} is so deep that a first step made for a loss of 1 hardly moves; "
+            "optimizer.first_reference=start takes the loss there"
+        ]
+
+    def hyperparameters(self):
         return {
             "step_size": self.step_size,
             "cap": math.inf if self.step_size_cap is None else self.step_size_cap,
             "exponent": -1.0 if self.frac == 0 else 1 / self.frac - 1,
             "factor": self.factor,
             "shrink": self.factor if self.shrink is None else self.shrink,
-            "continued": continued,
+            "from_start": self.first_reference == "start",
         }
 
 
 def first_log_reference(log_loss: Array, hyperparameters: Hyperparameters) -> Array:
     """`log Lref` of the first step."""
-    return jnp.where(hyperparameters["continued"], log_loss, 0.0)
+    return jnp.where(hyperparameters["from_start"], log_loss, 0.0)
 
 
 def log_step(step_size: Array, log_reference: Array, hyperparameters: Hyperparameters) -> Array:
@@ -131,7 +148,7 @@ class ConstantGradientDescent(Rule):
 
     step_size: float = setting(0.001, "the step on L", above=0, traced=True)
 
-    def hyperparameters(self, continued):
+    def hyperparameters(self):
         return {"step_size": self.step_size}
 
     def init(self, problem, parameters, hyperparameters):

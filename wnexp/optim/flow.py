@@ -125,7 +125,7 @@ class Flow(Rule):
     def prepare(self, network):
         return replace(network, activation=network.activation.sliding())
 
-    def hyperparameters(self, continued):
+    def hyperparameters(self):
         return {"step_size": self.step_size, "tolerance": self.tolerance}
 
     def init(self, problem, parameters, hyperparameters):

@@ -14,8 +14,9 @@ _DIGEST = "(sha256)"
 def identity(config: Config) -> dict[str, Any]:
     """The flat settings of a run, with the digests of the files that it reads."""
     settings = flat(config)
-    for group in ("data", "model"):
-        for name, files in getattr(config, group).files().items():
+    seeds = range(config.seed, config.seed + config.seeds)
+    for group, found in (("data", config.data.files()), ("model", config.model.files(seeds))):
+        for name, files in found.items():
             key = f"{group}.{name}"
             settings[key] = str(Path(settings[key]).expanduser().resolve())
             if files and all(file.is_file() for file in files):

@@ -1,6 +1,7 @@
 """From a configuration: the static program of a run, its traced settings, the initial weights of its seeds."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ def _block(network: Network, batched: bool, seeds: int) -> int:
 def build_traced(config: Config, dtype: str) -> Traced:
     """The traced numbers; those of the loss in `dtype`."""
     stop, record, real = config.stop, config.record, np.dtype(dtype).type
-    hyperparameters = config.optimizer.hyperparameters(config.model.initial_weights is not None)
+    hyperparameters = config.optimizer.hyperparameters()
     ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
     arrays: Any = {
         "hyperparameters": {
@@ -126,23 +127,26 @@ def work(network: Network, samples: int, seeds: int) -> float:
     return float(weights * samples * seeds)
 
 
-def initial_weights(config: Config, program: Program, load: Any) -> tuple[Any, Any]:
+def initial_weights(config: Config, program: Program, seeds: Sequence[int], load: Any) -> tuple[Any, Any]:
     """`(trained, fixed)` initial weights of every seed, a leading seed axis on each array. Raises `UserError`.
 
     `load` reads the arrays of a weights file.
     """
-    model, network, seeds = config.model, program.network, range(config.seed, config.seed + config.seeds)
+    model = config.model
     if model.initial_weights is not None:
-        source = f"model.initial_weights={model.initial_weights}"
-        weights = weight_files.from_arrays(
-            load(Path(model.initial_weights).expanduser()), network, program.dtype, source
-        )
-        _check_directions(weights, program, source)
-        weights = jax.tree.map(lambda array: np.broadcast_to(array, (len(seeds), *array.shape)), weights)
+        read = {path: _given_weights(path, program, load) for path in model.weight_files(seeds)}
+        drawn = [read[path] for path in model.weight_files(seeds)]
     else:
-        drawn = model.start(network, seeds, program.dtype)
-        weights = jax.tree.map(lambda *arrays: np.stack(arrays), *drawn)
-    return weight_files.split(network, weights)
+        drawn = model.start(program.network, seeds, program.dtype)
+    return weight_files.split(program.network, jax.tree.map(lambda *arrays: np.stack(arrays), *drawn))
+
+
+def _given_weights(path: Path, program: Program, load: Any) -> tuple:
+    """The weights of a file, one entry per layer. Raises `UserError`."""
+    source = f"model.initial_weights={path}"
+    weights = weight_files.from_arrays(load(path), program.network, program.dtype, source)
+    _check_directions(weights, program, source)
+    return weights
 
 
 def _check_directions(weights, program: Program, source: str) -> None:

@@ -13,6 +13,7 @@ from wnexp.errors import UserError
 from wnexp.measures.base import Columns
 from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import MarginLoss
+from wnexp.optim.base import Rule
 from wnexp.training import loop, seed
 from wnexp.training.devices import SeedBatch, open_devices, put, take
 from wnexp.training.program import (
@@ -58,15 +59,25 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
     program = build_program(config, dataset, devices[0].platform)
     resources.check(_bytes_needed(program, samples, config.seeds), "a run of this size")
     _check_range(dataset, config.precision)
-    weights = initial_weights(config, program, load_weights)
+    seeds = np.arange(config.seed, config.seed + (1 if _alike(config) else config.seeds))
+    weights = initial_weights(config, program, seeds.tolist(), load_weights)
     traced = build_traced(config, program.head_dtype)
-    seeds = np.arange(config.seed, config.seed + config.seeds)
     tables = _tables(config.measures, program)
-    session = Session(program, traced, dataset, seeds, weights, devices, tables)
+    session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
     if (law := config.norm.law) is not None:
         session.law = {"normalizes": law.normalizes, "slope": law.slope}
     session.notes += config.optimizer.notes(samples)
+    if len(seeds) < config.seeds:
+        session.notes.append(
+            f"seeds={config.seeds}: from one file of initial weights and with the whole training set at every step all "
+            "of them would be equal; one is trained (a file each: model.initial_weights='FILE{seed}.safetensors')"
+        )
     return session
+
+
+def _alike(config: Config) -> bool:
+    """Whether all seeds would be the same run: nothing is drawn."""
+    return config.model.initial_weights is not None and not config.model.per_seed and config.optimizer.full_batch
 
 
 def _tables(measures: Any, program: Program) -> dict[str, Table]:
@@ -110,6 +121,7 @@ class Session:
         weights: Any,
         devices: list[Any],
         tables: dict[str, Table],
+        rule: Rule,
     ):
         self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
         self.notes: list[str] = []  # what the user may not expect
@@ -117,7 +129,7 @@ class Session:
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
-        self.program = program
+        self.program, self.rule = program, rule
         self._start = self.batch.pad((seeds, weights))
         self._train = loop.make_train(program, self.batch.mesh)
         self._fixed = self.batch.share((build_data(dataset, program.dtype), traced))
@@ -134,6 +146,8 @@ class Session:
     def start(self) -> None:
         """Set every seed to its initial weights."""
         self._state = self._without_fillers(self.batch.map(self._train.start, self._start, *self._fixed))
+        lowest = float(self.log_losses().min())
+        self.notes += self.rule.notes_at(lowest) if math.isfinite(lowest) else []
 
     def restore(self, leaves: list[np.ndarray]) -> None:
         """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""

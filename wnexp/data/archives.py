@@ -31,6 +31,12 @@ def read_npz(path: Path, names: Sequence[str], source: str) -> dict[str, np.ndar
     raise UserError(f"{source}: not a readable .npz file ({reason})")
 
 
+def names(path: Path) -> list[str]:
+    """The names of all arrays in a file that `read_npz` has read."""
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
 def _kind(path: Path) -> str:
     with path.open("rb") as handle:
         return "a single array" if handle.read(6) == b"\x93NUMPY" else "no zip archive"

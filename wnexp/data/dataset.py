@@ -3,30 +3,104 @@
 Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`; images are flattened.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from wnexp.errors import UserError
 from wnexp.settings import setting
 
+_ALLOWED = "allowed: -1 and +1, or 0..k-1, each of them in the training set"
 
-class Dataset(NamedTuple):
-    """A data set; without a test set `test_x` and `test_y` have no rows."""
 
-    train_x: np.ndarray  # (n, d) float64, float32 for downloaded images
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set, checked where it is made, so that there is none with other numbers, shapes or labels.
+
+    Labels may come as numbers of any kind, `(n,)` or `(n, 1)`, two classes as 0 and 1 too. Without a test set `test_x`
+    and `test_y` have no rows. Raises `UserError`, which begins with `source`.
+    """
+
+    train_x: np.ndarray  # (n, d) float32 as it came, else float64
     train_y: np.ndarray  # (n,) int64
     test_x: np.ndarray
     test_y: np.ndarray
     image: tuple[int, int, int] | None = None  # (height, width, channels) if a row is a flattened image
+    source: str = "data"  # the setting that the data come from
+
+    def __post_init__(self):
+        train_x, train_y = _pair(self.train_x, self.train_y, "train", self.source)
+        test_x, test_y = _pair(self.test_x, self.test_y, "test", self.source)
+        if not train_x.size:
+            raise UserError(f"{self.source}: train_x of shape {train_x.shape} holds no numbers")
+        width = train_x.shape[1]
+        if test_x.shape[1] != width:
+            raise UserError(f"{self.source}: train_x has width {width}, test_x {test_x.shape[1]}; they must agree")
+        if self.image is not None and prod(self.image) != width:
+            raise UserError(f"{self.source}: images {self.image} are not rows of {width} numbers")
+        train_y, test_y = _classes(train_y, test_y, self.source)
+        checked = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
+        for name, array in checked.items():
+            object.__setattr__(self, name, array)
 
     @property
     def outputs(self) -> int:
         """How many outputs a network needs: 1 for two classes, else the number of classes."""
         largest = int(self.train_y.max())
         return 1 if largest <= 1 else largest + 1
+
+
+def numbers(array: np.ndarray, name: str, source: str) -> np.ndarray:
+    """The array, if it holds real numbers of numpy's own. Raises `UserError` that names its type."""
+    if array.dtype.kind not in "fiub" or array.dtype.isbuiltin == 2:  # 2: another package's, like bfloat16
+        kinds = "float16, float32, float64, integers, booleans (numpy stores bfloat16 and float8 as void, V)"
+        raise UserError(f"{source}: {name} must be numbers, not {array.dtype}; allowed: {kinds}")
+    return array
+
+
+def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs `(n, d)` and labels `(n,)`, floats that are finite, the labels integers. Raises `UserError`."""
+    x, y = numbers(x, f"{name}_x", source), numbers(y, f"{name}_y", source)
+    labels = (y[:, 0] if y.shape[1:] == (1,) else y).astype(np.float64)
+    if x.ndim != 2 or labels.shape != x.shape[:1]:
+        seen = f"{source}: {name}_x {x.shape} and {name}_y {y.shape} must be (n, d) and (n,)"
+        raise UserError(seen + _looks_like(x, labels, name))
+    x = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+    finite = np.isfinite(x)
+    if not finite.all():
+        raise UserError(f"{source}: {name}_x holds {x.size - int(finite.sum())} NaN or infinite values")
+    if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
+        raise UserError(f"{source}: {name}_y holds labels that are not integers; {_ALLOWED}")
+    return x, labels
+
+
+def _looks_like(x: np.ndarray, y: np.ndarray, name: str) -> str:
+    if y.ndim == 2 and len(y) == len(x) and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        return f"; {name}_y looks one-hot: give {name}_y.argmax(axis=1)"
+    if y.ndim == 1 and x.ndim == 2 and x.shape[1] == len(y):
+        return f"; {name}_x looks transposed: its rows are the samples"
+    return ""
+
+
+def _classes(train: np.ndarray, test: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets' labels as int64, two classes as -1/+1. Raises `UserError`."""
+    known = np.unique(train).tolist()
+    foreign = sorted(set(np.unique(test).tolist()) - set(known))
+    gap = next(label for label in range(len(known) + 1) if label == len(known) or known[label] != label)
+    classes = set(known) <= {-1, 1} or (len(known) > 1 and gap == len(known))
+    if foreign or not classes:
+        lacking = f" (no {gap})" if not classes and known[0] >= 0 else ""
+        tested = f" and in the test set also {_shown(foreign)}" if foreign else ""
+        raise UserError(f"{source}: labels {_shown(known)}{lacking}{tested}; {_ALLOWED}")
+    train, test = train.astype(np.int64), test.astype(np.int64)
+    return (2 * train - 1, 2 * test - 1) if known == [0, 1] else (train, test)
+
+
+def _shown(labels: list[float]) -> str:
+    words = [f"{label:.15g}" for label in labels]
+    return ", ".join(words if len(words) <= 8 else [*words[:4], "...", *words[-3:]])
 
 
 @dataclass(frozen=True)
@@ -63,7 +137,7 @@ class Sampled(Source):
         if self.labels == "parity":
             if dataset.outputs == 1:
                 raise UserError("data.labels=parity needs more than two classes, 0..k-1")
-            dataset = dataset._replace(train_y=2 * (dataset.train_y % 2) - 1, test_y=2 * (dataset.test_y % 2) - 1)
+            dataset = replace(dataset, train_y=2 * (dataset.train_y % 2) - 1, test_y=2 * (dataset.test_y % 2) - 1)
         return dataset
 
     def _subset(self, dataset: Dataset, size: int) -> Dataset:
@@ -71,8 +145,8 @@ class Sampled(Source):
         if size > samples:
             raise UserError(f"data.train_samples={size} is more than the {samples} training samples")
         chosen = np.sort(np.random.default_rng(self.seed).permutation(samples)[:size])
-        subset = dataset._replace(train_x=dataset.train_x[chosen], train_y=dataset.train_y[chosen])
-        lacking = set(np.unique(dataset.train_y).tolist()) - set(np.unique(subset.train_y).tolist())
+        train_y = dataset.train_y[chosen]
+        lacking = set(np.unique(dataset.train_y).tolist()) - set(np.unique(train_y).tolist())
         if lacking:
             raise UserError(f"data.train_samples={size}: no sample of class {min(lacking)} is among them; take more")
-        return subset
+        return replace(dataset, train_x=dataset.train_x[chosen], train_y=train_y)

@@ -180,13 +180,17 @@ SOURCES = {
 def load(name: str, directory: str | None) -> RawImages:
     """The images of a data set, from `directory` or the user's cache folder; if none of the files is there, downloaded.
 
-    Raises `UserError` that names what is missing, unreadable or cannot be downloaded.
+    Which labels there are is for `Dataset` to check. Raises `UserError` that names what is
+    missing, unreadable or cannot be downloaded.
     """
     source = SOURCES[name]
     images = source.read(_locate(name, source, directory))
     for part, x, y in (("training", images.train_x, images.train_y), ("test", images.test_x, images.test_y)):
-        if x.ndim != 4 or y.ndim != 1 or len(x) != len(y) or not len(x) or y.max() > 9:
-            raise UserError(f"data={name}: {part} images {x.shape} and labels {y.shape} do not belong together")
+        if x.ndim != 4 or y.ndim != 1 or len(x) != len(y) or not len(x):
+            raise UserError(
+                f"data={name}: {part} images {x.shape} and labels {y.shape} do not belong together; "
+                "allowed: (n, height, width) and (n,)"
+            )
     if images.train_x.shape[1:] != images.test_x.shape[1:]:
         raise UserError(
             f"data={name}: training and test images of sizes {images.train_x.shape[1:]}, {images.test_x.shape[1:]}"

@@ -33,10 +33,11 @@ class Images(Sampled):
         height, width, channels = raw.train_x.shape[1:]
         return Dataset(
             train_x=prepared(raw.train_x),
-            train_y=raw.train_y.astype(np.int64),
+            train_y=raw.train_y,
             test_x=prepared(raw.test_x),
-            test_y=raw.test_y.astype(np.int64),
+            test_y=raw.test_y,
             image=(height, width, channels),
+            source=f"data={self.published_as}",
         )
 
     def files(self):

@@ -71,6 +71,19 @@ def test_stalls_end_as_step_underflow():
     assert outcomes(state) == ["step_underflow"]
 
 
+def test_the_first_crossing_of_a_level_counts():
+    """A constant step on data that cannot be separated: the loss jumps over a level and back, again and again."""
+    what = make_program(LINEAR, optimizer="gd_constant", measures=measures())
+    data = points_of(np.array([[4.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), np.array([1, -1, -1]))
+    configuration = make_settings(target=-50.0, max_steps=40, snapshots=[0.7], step_size=1.0)
+    _, chunks = run(what, data, configuration)
+    below = column(chunks, "log_loss") <= 0.7
+    assert np.sum(~below[:-1] & below[1:]) > 1, "the level is crossed more than once"
+    crossed = [rows["snapshots"][slot, 0].tolist() for rows in chunks for slot in np.flatnonzero(rows["valid"][:, 0])]
+    assert sum(before < after for before, after in crossed) == 1
+    assert crossed[np.flatnonzero(below)[0]] == [0, 1]
+
+
 def test_snapshots_stop_the_chunk_at_the_crossing():
     what, data = make_program(slots=64, measures=measures()), lin_sep()
     configuration = make_settings(target=-30.0, snapshots=(-5.0, -5.001, -20.0))

@@ -167,7 +167,8 @@ def record(program: Program, state: SeedState, data: Data, traced: Traced) -> tu
     """A seed at a record point: the rows of the measures due at every record, and the state with the record noted."""
     frequent = {index: measure for index, measure in enumerate(program.measures) if measure.every == 1}
     optimizer, look = state.optimizer, look_at(program, state, data)
-    reached = _snapshots_reached(state, traced)
+    # A loss that rises again, and falls again, crosses a level twice: the first crossing counts.
+    reached = jnp.maximum(_snapshots_reached(state, traced), state.snapshots_taken)
     rows = {
         "valid": jnp.ones((), bool),
         "step": optimizer.step,

@@ -4,7 +4,7 @@ A weights file has the keys `layers.0.weight`, `layers.0.bias`, `layers.1.weight
 convolution `(height, width, in, neurons)`, fixed layers included.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,44 @@ def to_arrays(weights: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 def from_arrays(arrays: Mapping[str, np.ndarray], network: Network, dtype: str, source: str):
     """The inverse of `to_arrays`.
 
-    Raises `UserError` for the arrays of another network and for values that are not finite.
+    Raises `UserError` for the arrays of another network, for numbers that are no floats and for those not finite.
     """
-    expected: dict[str, tuple[int, ...]] = {}
+    needed: dict[str, tuple[int, ...]] = {}
     for index, layer in enumerate(network.layers):
-        expected[f"layers.{index}.weight"] = layer.shape
+        needed[f"layers.{index}.weight"] = layer.shape
         if layer.bias:
-            expected[f"layers.{index}.bias"] = layer.shape[-1:]
-    got: dict[str, tuple[int, ...]] = {key: array.shape for key, array in arrays.items()}
-    for key in sorted({*expected, *got}):
-        if expected.get(key) != got.get(key):
-            raise UserError(f"{source}: {key} has shape {got.get(key)}, the network needs {expected.get(key)}")
+            needed[f"layers.{index}.bias"] = layer.shape[-1:]
+    for key in [key for key in needed if key in arrays]:
+        kind, got, shape = arrays[key].dtype, arrays[key].shape, needed[key]
+        if kind not in (np.float16, np.float32, np.float64):
+            raise UserError(f"{source}: {key} is of type {kind}; allowed: float16, float32, float64")
+        if got != shape:
+            raise UserError(f"{source}: {key} has shape {got}, the network needs {shape}{_turned(got, shape)}")
+    if arrays.keys() != needed.keys():
+        raise UserError(f"{source}: it holds {_shown(arrays)};\nthe network needs exactly {_shown(needed)}")
     layers = []
     for index in range(len(network.layers)):
         names = [name for name in ("weight", "bias") if f"layers.{index}.{name}" in arrays]
-        layers.append({name: arrays[f"layers.{index}.{name}"].astype(dtype) for name in names})
-        if not all(np.isfinite(array).all() for array in layers[-1].values()):
+        given = {name: arrays[f"layers.{index}.{name}"] for name in names}
+        if not all(np.isfinite(array).all() for array in given.values()):
             raise UserError(f"{source}: layers.{index} holds NaN or infinite values")
+        with np.errstate(over="ignore"):
+            layers.append({name: array.astype(dtype) for name, array in given.items()})
+        if not all(np.isfinite(array).all() for array in layers[-1].values()):
+            raise UserError(f"{source}: layers.{index} holds values beyond precision={dtype}; give precision=float64")
     return tuple(layers)
+
+
+def _shown(keys: Iterable[str]) -> str:
+    names = list(keys)
+    return ", ".join(names[:8]) + (f", ... ({len(names)})" if len(names) > 8 else "") or "nothing"
+
+
+def _turned(got: tuple[int, ...], needed: tuple[int, ...]) -> str:
+    """What to do with an array that has its axes in PyTorch's order."""
+    if len(got) == 2 and got[::-1] == needed:
+        return "\nit fits transposed: dense arrays are (fan_in, neurons), all of them, PyTorch's are (neurons, fan_in)"
+    if len(got) == 4 and (*got[2:], got[1], got[0]) == needed:
+        order = "(height, width, in, neurons), PyTorch's are (neurons, in, height, width)"
+        return f"\nit fits as transpose(2, 3, 1, 0): convolutions are {order}"
+    return ""

@@ -1,5 +1,7 @@
 """What went wrong and can be fixed by the user: shown as one or two lines, never as a stack trace."""
 
+import os
+
 
 class UserError(Exception):
     """Something the user can mend: its message says what came and what is allowed. Exit code 1."""
@@ -16,6 +18,15 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         reason = str(error).splitlines()[0] if str(error) else "MemoryError"
         return f"not enough memory for a run of this size ({reason})"
+    if isinstance(error, ValueError) and (name := _variable(str(error))):
+        return f"{name}={os.environ[name]}: {str(error).splitlines()[0]}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return None
+
+
+def _variable(text: str) -> str | None:
+    """The variable of the environment that JAX, as it is imported, refuses in these words."""
+    words = text.lower().replace(".", "_")
+    named = [name for name in os.environ if name.startswith("JAX_") and name.lower() in words]
+    return max(named, key=len, default=None)

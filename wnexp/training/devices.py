@@ -7,9 +7,7 @@ computed along, and no number depends on how many devices share them.
 """
 
 import math
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import jax
@@ -17,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from wnexp.errors import UserError
-from wnexp.resources import cores
+from wnexp.training import environment
 
 _CPU_SEEDS = 64
 # Multiply-adds of an attempt up to which the launches of a GPU's kernels take longer than the whole of it on a CPU.
@@ -29,30 +27,23 @@ def open_devices(name: str, precision: str, work: float = math.inf) -> list[Any]
 
     `auto` is the best kind there is, but a CPU if an attempt takes few multiply-adds (`work`).
     """
-    _configure_jax()
-    name = "cpu" if name == "auto" and work < _TINY else name
-    try:
-        devices = jax.local_devices(backend=None if name == "auto" else name)
-    except RuntimeError:
-        known = ", ".join(sorted({device.platform for device in jax.devices()}))
-        raise UserError(f"device={name} is not on this machine; here: auto, {known}") from None
+    environment.pin()
+    devices = _devices(name, "cpu" if name == "auto" and work < _TINY else name)
     check_precision(precision, devices[0].platform)
     jax.config.update("jax_enable_x64", devices[0].platform != "tpu")
     return devices
 
 
-def _configure_jax() -> None:
-    """Full-precision products, a device per core, and compiled programs kept in the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    jax.config.update("jax_default_matmul_precision", "highest")
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with suppress(RuntimeError):  # JAX has started already
-            jax.config.update("jax_num_cpu_devices", cores())
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("wnexp") / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+def _devices(name: str, chosen: str) -> list[Any]:
+    """The devices of the kind chosen for `name`, or of the best kind if it is `auto`."""
+    try:
+        return jax.local_devices(backend=None if chosen == "auto" else chosen)
+    except (RuntimeError, AssertionError):
+        known = ", ".join(environment.platforms())
+    if name == "auto":  # a cpu would have been as good, but JAX_PLATFORMS has none
+        return jax.local_devices()
+    limit = f" under JAX_PLATFORMS={asked}" if (asked := environment.asked_platforms()) else ""
+    raise UserError(f"device={name} is not on this machine{limit}; here: auto, {known}")
 
 
 def check_precision(precision: str, platform: str) -> None:

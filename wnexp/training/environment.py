@@ -1,0 +1,84 @@
+"""JAX as every run needs it, whatever the environment says of it: numbers depend on the command alone.
+
+`pin` is called before a run, or anything else here, computes. It changes JAX for the whole process.
+"""
+
+import os
+from contextlib import suppress
+from typing import Any
+
+import jax
+from platformdirs import user_cache_path
+
+from wnexp.errors import UserError
+from wnexp.resources import cores
+
+_PINNED: dict[str, Any] = {
+    # The bits of every shuffle.
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    # The arithmetic.
+    "jax_default_matmul_precision": "highest",
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_disable_jit": False,
+    "jax_disable_most_optimizations": False,
+    "jax_optimization_level": "UNKNOWN",
+    "jax_exec_time_optimization_effort": 0.0,
+    # Infinities and NaN are selected away here, results come back to the host: neither is an error.
+    "jax_debug_nans": False,
+    "jax_debug_infs": False,
+    "jax_debug_key_reuse": False,
+    "jax_transfer_guard": "allow",
+    # What else stops or loses a computation.
+    "jax_check_tracer_leaks": False,
+    "jax_enable_checks": False,
+    "jax_no_execution": False,
+    "jax_no_tracing": False,
+    # The device is a setting.
+    "jax_default_device": None,
+    "jax_platform_name": "",
+}
+
+
+def pin() -> None:
+    """Set what a run depends on, a device per core, and where compiled programs are kept."""
+    for name, value in _PINNED.items():
+        with suppress(AttributeError):  # another version of JAX, which has no such setting
+            jax.config.update(name, value)
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with suppress(RuntimeError):  # JAX has started already
+            jax.config.update("jax_num_cpu_devices", cores())
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
+        _keep_programs()
+
+
+def _keep_programs() -> None:
+    """Keep compiled programs in the user's cache folder, where there is one."""
+    folder = user_cache_path("wnexp") / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # no home, or one that cannot be written
+        return
+    if folder.is_absolute() and os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def asked_platforms() -> str | None:
+    """The kinds of devices that JAX_PLATFORMS keeps to."""
+    return jax.config.values["jax_platforms"]
+
+
+def platforms() -> list[str]:
+    """The kinds of devices that may be used. Raises `UserError` where there are none."""
+    try:
+        return sorted({device.platform for device in jax.devices()})
+    except (RuntimeError, AssertionError) as error:
+        if asked := asked_platforms():
+            message = f"JAX_PLATFORMS={asked} leaves no device of this machine; unset it, or set it to cpu"
+            raise UserError(message) from None
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"JAX finds no device here ({reason}); JAX_PLATFORMS=cpu keeps to the cpu") from None

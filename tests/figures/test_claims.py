@@ -83,6 +83,14 @@ def test_a_claim_is_measured_minus_predicted_over_its_tolerance(figures):
     assert [entry[:2] for entry in bars(drawn["C4"].axes[0]).values()] == [([pytest.approx(0.2)], [0])]
 
 
+def test_of_more_rows_than_a_page_has_those_that_do_not_hold_are_drawn(figures):
+    rows = [row("none", 1.0, 1.0, "holds" if index < 100 else "not reached", claim="C4") for index in range(110)]
+    figure = figures(*rows)["C4"]
+    assert figure.get_size_inches()[1] < 11.7 and len(figure.axes[0].get_yticklabels()) == 50
+    assert "60 more in verify.parquet" in figure.axes[0].get_title().replace("\n", " ")
+    assert sum(len(entry[1]) for label, entry in bars(figure.axes[0]).items() if "not reached" in label) == 10
+
+
 def test_exponents_are_drawn_over_the_degree(figures):
     """The curve `2 - 2/D`, the line 2, and the intervals of rows that are decided."""
     rows = [row("none", 2 - 2 / degree + 0.001, degree=degree) for degree in (1, 2, 3, 4)]

@@ -1,6 +1,12 @@
 """What series of runs are called."""
 
-from wnexp.figures.series import telling_apart
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wnexp.figures.series import load_series, telling_apart
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():
@@ -13,3 +19,25 @@ def test_labels_are_the_keys_that_differ_without_what_follows():
     assert telling_apart([base, base | {"data.name": "lin_sep", "model.widths": [9]}]) == ["data.name"]
     files = [{"data.path": name, "data.path (sha256)": name * 2} for name in "ab"]
     assert telling_apart(files) == ["data.path"]
+
+
+def copies(run, folder, count):
+    """So many copies of a run that differ in their step size on record."""
+    for index in range(count):
+        place = shutil.copytree(run, folder / f"copy{index:02d}", ignore=shutil.ignore_patterns("figures", "snapshots"))
+        status = json.loads((place / "run.json").read_text())
+        status["config"]["optimizer.step_size"] = 0.001 * (index + 1)
+        status.pop("sha256", None)
+        (place / "run.json").write_text(json.dumps(status))
+    return sorted(folder.iterdir())
+
+
+def test_of_many_series_some_are_drawn_from_the_first_to_the_last(runs, tmp_path, capsys):
+    """And read: no figure is taller than a page because a sweep was long."""
+    found = copies(next(Path(runs).rglob("run.json")).parent, tmp_path, 20)
+    assert len(load_series(found)) == 20 and not capsys.readouterr().err
+    (found[10] / "steps.parquet").unlink()
+    series = load_series(found, 4)
+    assert "19 series of runs, 4 of them are drawn (--most N draws more)" in capsys.readouterr().err
+    assert [one.config["optimizer.step_size"] for one in series] == pytest.approx([0.001, 0.007, 0.014, 0.02])
+    assert len(load_series(found[:4], 4)) == 4

@@ -1,5 +1,7 @@
 """`wnexp plot`: figures from the records of runs."""
 
+import logging
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -13,13 +15,26 @@ PATHS = "a run directory, a folder of runs, a glob of them, or the name of an ex
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"{PATHS}; default: the newest run")
+    parser.add_argument(
+        "--most", type=int, metavar="N", help="draw at most N series of runs that differ in more than their seeds (12)"
+    )
     parser.add_argument("--to", type=Path, metavar="DIR", help="put the figures there instead")
+
+
+def prepare_figures() -> None:
+    """Let matplotlib, here and in processes started from here, be imported whatever the user draws with elsewhere."""
+    os.environ["MPLBACKEND"] = "agg"
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of files and folders that are not needed
 
 
 def run(arguments: Namespace) -> int:
     """Draw, and print the files written."""
     from wnexp import figures
+    from wnexp.errors import UsageError
 
-    for path in figures.plot(arguments.paths, arguments.to):
+    most = figures.MOST_SERIES if arguments.most is None else arguments.most
+    if most < 1:
+        raise UsageError(f"--most {most}: an integer of at least 1")
+    for path in figures.plot(arguments.paths, arguments.to, most):
         print(path)
     return 0

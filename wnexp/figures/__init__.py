@@ -19,11 +19,13 @@ from matplotlib.figure import Figure
 from wnexp import signals
 from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity
 from wnexp.figures.series import Series, load_series
+from wnexp.figures.style import house_style
 from wnexp.resources import cores
 from wnexp.runs import reader
 from wnexp.runs.files import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # and that one of the user's files, which are not used
 
 FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "loss": curves.loss,
@@ -46,11 +48,14 @@ FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
 
 MOST_PROCESSES = 4  # each imports what it needs to draw, which takes as long as a figure or two
 
+MOST_SERIES = 12  # more are neither told apart by their colours nor do their panels fit on a page
 
-def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
+
+def plot(paths: Sequence[Path], target: Path | None = None, most: int = MOST_SERIES) -> list[Path]:
     """Draw every figure that the runs at `paths` allow (default: the newest run) and return the files written.
 
-    Raises `UserError` where there are no runs or no records.
+    Of more than `most` series so many are drawn, with a line on standard error. Raises `UserError` where there are no
+    runs or no records.
     """
     runs = reader.runs_at(paths)
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
@@ -59,7 +64,7 @@ def plot(paths: Sequence[Path], target: Path | None = None) -> list[Path]:
         with signals.ignored():
             for _ in range(1, shares):
                 pool.submit(_ready)  # they import while this one reads the records
-        series = load_series(runs)
+        series = load_series(runs, most)
         folder.mkdir(parents=True, exist_ok=True)
         others = [pool.submit(_draw, figures[share::shares], series, folder) for share in range(1, shares)]
         written = [_draw(figures[::shares], series, folder), *(other.result() for other in others)]
@@ -70,6 +75,7 @@ def _ready() -> None:
     """What a process does first: the imports above."""
 
 
+@house_style()
 def _draw(
     figures: Sequence[tuple[str, Callable[..., Figure | None]]], series: Sequence[Series], folder: Path
 ) -> dict[str, list[Path]]:

@@ -17,6 +17,7 @@ from wnexp.runs.files import read_table
 
 _MARKERS = {"holds": "o", "not reached": "^", "fails": "X"}
 _ROW_INCHES = 0.17
+_MOST_ROWS = 50  # of a page
 _BAND = {"color": "#000000", "alpha": 0.08, "linewidth": 0}
 
 
@@ -34,8 +35,13 @@ def draw(path: Path, folder: Path) -> list[Path]:
 
 
 def _claim(claim: str, rows: pd.DataFrame) -> Figure:
-    """The interval of measured minus predicted, one line per group of runs, over a band of the tolerance."""
-    rows = rows.iloc[::-1].reset_index(drop=True)
+    """The interval of measured minus predicted, one line per group of runs, over a band of the tolerance.
+
+    Of more groups than fit on a page those that do not hold come first.
+    """
+    left_out = len(rows) - _MOST_ROWS
+    rows = rows.sort_values("verdict", key=lambda verdict: verdict == "holds", kind="stable") if left_out > 0 else rows
+    rows = rows.iloc[:_MOST_ROWS].iloc[::-1].reset_index(drop=True)
     figure, axes = panels(1, 1, width=7.0, height=1.3 + _ROW_INCHES * len(rows))
     panel = axes[0, 0]
     tolerance, low, high = rows["tolerance"].max(), rows["low"] - rows["predicted"], rows["high"] - rows["predicted"]
@@ -61,7 +67,8 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
     panel.set_yticks(range(len(rows)), rows["name"], fontsize=6)
     panel.set_ylim(-0.5, len(rows) - 0.5)
     panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nminus the prediction (band: tolerance)", fontsize=8)
-    panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}", 80)), fontsize=8)
+    more = f" ({left_out} more in verify.parquet)" if left_out > 0 else ""
+    panel.set_title("\n".join(wrap(f"{claim}: {rows['statement'].iloc[0]}{more}", 80)), fontsize=8)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 

@@ -104,22 +104,34 @@ class Series:
         return asked[-most:] or shares
 
 
-def load_series(directories: Sequence[Path]) -> list[Series]:
+def load_series(directories: Sequence[Path], most: int | None = None) -> list[Series]:
     """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records.
 
-    A run that cannot be read is left out, with a line on standard error.
+    A run that cannot be read is left out, and of more than `most` series all but so many, spread over their order; each
+    with a line on standard error.
     """
-    groups: dict[str, tuple[Status, list[Tables]]] = {}
+    kept: dict[str, list[Run]] = {}
     for run in map(Run, directories):
         try:
-            config, tables = run.config, _tables(run)
+            if "steps" not in run.tables:
+                continue
+            key = {name: value for name, value in run.config.items() if name not in ("seed", "seeds")}
         except UserError as error:
             print(f"wnexp: left out: {error}", file=sys.stderr)
             continue
-        if "steps" not in tables:
-            continue
-        key = {name: value for name, value in config.items() if name not in ("seed", "seeds")}
-        groups.setdefault(json.dumps(key, sort_keys=True), (run.status, []))[1].append(tables)
+        kept.setdefault(json.dumps(key, sort_keys=True), []).append(run)
+    if most is not None and len(kept) > most:
+        print(f"wnexp: {len(kept)} series of runs, {most} of them are drawn (--most N draws more)", file=sys.stderr)
+        keys = list(kept)
+        kept = {keys[place]: kept[keys[place]] for place in np.linspace(0, len(keys) - 1, most).round().astype(int)}
+    groups: dict[str, tuple[Status, list[Tables]]] = {}
+    for key, runs in kept.items():
+        for run in runs:
+            try:
+                groups.setdefault(key, (run.status, []))[1].append(_tables(run))
+            except UserError as error:
+                print(f"wnexp: left out: {error}", file=sys.stderr)
+    groups = {key: group for key, group in groups.items() if group[1]}
     if not groups:
         raise UserError(f"{', '.join(map(str, directories))}: no records to draw")
     configs = [status.config for status, _ in groups.values()]

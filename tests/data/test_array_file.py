@@ -87,3 +87,24 @@ def test_types_that_are_no_numbers(tmp_path, kind):
             load(tmp_path, **arrays)
         assert np.dtype(kind).name[:4] in str(error.value) or np.dtype(kind).str in str(error.value)
         assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("single", ["train_x", "train_y", "test_x", "test_y"])
+def test_single_numbers_are_no_arrays_of_samples(tmp_path, single):
+    arrays = {"train_x": images(3), "train_y": Y, "test_x": images(3), "test_y": Y} | {single: np.float64(1)}
+    with pytest.raises(UserError, match=r"\(\)"):
+        load(tmp_path, **arrays)
+
+
+def test_other_arrays_of_a_file_do_not_matter(tmp_path):
+    assert load(tmp_path, train_x=images(3), train_y=Y, latest=Y, names=Y).outputs == 3
+    arrays = {"train_x": images(3), "train_y": Y, "test_x": images(3), "test_y": Y, "x_test_raw": Y}
+    assert len(load(tmp_path, **arrays).test_y) == 4
+    for other in ("test", "Xtest", "testY", "data.test"):
+        with pytest.raises(UserError, match=f"{other} would not be read"):
+            load(tmp_path, train_x=images(3), train_y=Y, **{other: Y})
+
+
+def test_numbers_beyond_float64_are_refused_without_a_warning(tmp_path):
+    with pytest.raises(UserError, match="train_x holds 12 NaN or infinite"):
+        load(tmp_path, train_x=np.full((4, 3), np.longdouble(10)) ** 400, train_y=Y)

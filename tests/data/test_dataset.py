@@ -19,7 +19,7 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def made(train_y, test_y=(), train_x=X, **more):
     """A data set of those labels."""
-    test_x = more.pop("test_x", train_x[: len(test_y)])
+    test_x = more.pop("test_x", np.atleast_1d(train_x)[: len(test_y)])
     return Dataset(train_x, np.array(train_y), test_x, np.array(test_y, dtype=int), **more)
 
 
@@ -121,6 +121,7 @@ BAD = {
     "transposed": (([0, 1, 1],), "train_x looks transposed: its rows are the samples"),
     "infinite": (([0, 1, 1, 0], (), X + np.inf), "NaN or infinite"),
     "not_flat": (([0, 1, 1, 0], (), X.reshape(4, 3, 1)), r"\(4, 3, 1\) and train_y \(4,\) must be"),
+    "single": (([[0, 1]], (), X[0, 0:1].reshape(())), r"train_x \(\) and train_y \(1, 2\) must be"),
     "nothing": (([], (), X[:0]), "holds no numbers"),
     "complex": (([0, 1, 1, 0], (), X + 1j), "train_x must be numbers, not complex128; allowed: float16, "),
 }

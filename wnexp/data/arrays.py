@@ -1,6 +1,7 @@
 """A data set from a user's arrays."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def _check_names(read: set[str], held: list[str], source: str) -> None:
             raise UserError(f"{source}: array {key} is missing, the file holds {shown};\n{_NEEDED}")
     if ("test_x" in read) != ("test_y" in read):
         raise UserError(f"{source}: test_x and test_y come together or not at all; the file holds {shown}")
-    tests = [name for name in held if "test" in name.lower()]
+    tests = [name for name in held if re.search("(^|[^a-z])[xy]?test", name.lower())]
     if "test_x" not in read and tests:
         raise UserError(f"{source}: {', '.join(tests[:8])} would not be read; {_NEEDED}")
 
@@ -77,6 +78,8 @@ def _from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
     Rows of shape `(height, width)` or `(height, width, channels)` are images.
     """
     train_x, train_y = arrays["train_x"], arrays["train_y"]
+    if not train_x.ndim or not train_y.ndim:
+        raise UserError(f"{source}: train_x {train_x.shape} and train_y {train_y.shape} must be (n, d) and (n,)")
     test_x, test_y = arrays.get("test_x", train_x[:0]), arrays.get("test_y", train_y[:0])
     shape = train_x.shape[1:]
     if test_x.shape[1:] != shape:
@@ -89,4 +92,5 @@ def _from_arrays(arrays: dict[str, np.ndarray], source: str) -> Dataset:
 def _rows(x: np.ndarray) -> np.ndarray:
     """Arrays `(n, ...)` as `(n, d)` float64."""
     flat = x.reshape(len(x), math.prod(x.shape[1:])) if x.ndim > 2 else x
-    return flat.astype(np.float64)
+    with np.errstate(over="ignore"):  # of long doubles; infinities are refused
+        return flat.astype(np.float64)

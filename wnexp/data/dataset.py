@@ -77,7 +77,7 @@ def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndar
 
 
 def _looks_like(x: np.ndarray, y: np.ndarray, name: str) -> str:
-    if y.ndim == 2 and len(y) == len(x) and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+    if y.ndim == 2 and y.shape[:1] == x.shape[:1] and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
         return f"; {name}_y looks one-hot: give {name}_y.argmax(axis=1)"
     if y.ndim == 1 and x.ndim == 2 and x.shape[1] == len(y):
         return f"; {name}_x looks transposed: its rows are the samples"

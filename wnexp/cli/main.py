@@ -1,15 +1,15 @@
 """`wnexp COMMAND ...`: finds the command and says what went wrong. Nothing heavy is imported before it is needed."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import NoReturn
 
 from wnexp import signals
-from wnexp.cli import completion, plot, prune, runs, train, verify
-from wnexp.errors import UsageError, explain
+from wnexp.cli import completion, plot, prune, runs, streams, train, verify
+from wnexp.errors import UsageError, UserError, explain
 
 COMMANDS = (train, plot, prune, verify, runs, completion)
 FIRST_STEPS = """\
@@ -56,29 +56,33 @@ def parser() -> tuple[Parser, dict[str, Parser]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Exit codes: 0, 1 (an error, a failed job), 2 (usage), 130 (Ctrl-C), 143 (SIGTERM)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    streams.prepare()
     try:
         with signals.raising():
-            return _run(words)
+            code = _run(words)
+            sys.stdout.flush()  # what cannot be written is noticed here, not when Python ends
+            return code
     except KeyboardInterrupt as stop:
-        print(f"wnexp: interrupted{_outlook(stop)}", file=sys.stderr)
+        streams.say(f"wnexp: interrupted{_outlook(stop)}")
         return signals.INTERRUPTED
     except signals.Terminated as stop:
-        print(f"wnexp: terminated{_outlook(stop)}", file=sys.stderr)
+        streams.say(f"wnexp: terminated{_outlook(stop)}")
         return signals.TERMINATED
     except SystemExit as exit:  # the parsers, and Hydra, leave this way after --help
         return exit.code if isinstance(exit.code, int) else 0
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `wnexp runs | head -1`
         return 1
     except UsageError as error:
-        print(f"wnexp: {error}", file=sys.stderr)
+        streams.say(f"wnexp: {error}")
         return 2
     except Exception as error:
         message = explain(error)
         if message is None:
             raise
-        print(f"wnexp: error: {message}", file=sys.stderr)
+        streams.say(f"wnexp: error: {message}")
         return 1
+    finally:
+        streams.release()
 
 
 def _run(words: list[str]) -> int:
@@ -94,9 +98,18 @@ def _run(words: list[str]) -> int:
         near = get_close_matches(words[0], list(parsers), n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(parsers)}"
         raise UsageError(f"unknown command '{words[0]}'; {hint} (wnexp --help)")
+    if not {"-h", "--help"} & set(words) and command is not completion:
+        _check_folder()
     if command is train:  # its words are Hydra's
         return train.run(words[1:])
     return command.run(parsers[command.NAME].parse_intermixed_args(words[1:]))
+
+
+def _check_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UserError(f"the working directory cannot be used ({error.strerror}); change to one that exists") from None
 
 
 def _outlook(stop: BaseException) -> str:

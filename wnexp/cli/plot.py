@@ -1,6 +1,5 @@
 """`wnexp plot`: figures from the records of runs."""
 
-import logging
 import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -23,12 +22,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def prepare_figures() -> None:
     """Let matplotlib, here and in processes started from here, be imported whatever the user draws with elsewhere."""
-    os.environ["MPLBACKEND"] = "agg"
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of files and folders that are not needed
+    os.environ["MPLBACKEND"], os.environ["MATPLOTLIBRC"] = "agg", os.devnull
 
 
 def run(arguments: Namespace) -> int:
     """Draw, and print the files written."""
+    prepare_figures()
     from wnexp import figures
     from wnexp.errors import UsageError
 

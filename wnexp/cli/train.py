@@ -105,6 +105,8 @@ def job(composed: Any) -> None:
     report: dict[str, Any] = {"directory": str(directory)}
     try:
         report |= _train(composed, hydra, directory, is_sweep)
+    except BrokenPipeError:  # whoever read the output has gone: so do we, as every command
+        sys.exit(1)
     except Exception as error:  # a fault of ours in one job must not cost a sweep its other jobs
         message = explain(error)
         if message is None:

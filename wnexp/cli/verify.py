@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from wnexp.cli.plot import PATHS
+from wnexp.cli.plot import PATHS, prepare_figures
 
 NAME, HELP = "verify", "the theory's claims, measured on runs, with verdicts"
 DESCRIPTION = """\
@@ -32,9 +32,11 @@ def run(arguments: Namespace) -> int:
     if arguments.data_seeds is not None and arguments.data_seeds < 1:
         raise UsageError(f"--data-seeds {arguments.data_seeds}: an integer of at least 1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare_figures()
     from wnexp import theory
     from wnexp.cli import terminal
     from wnexp.figures import claims
+    from wnexp.figures.style import house_style
     from wnexp.theory import battery, verdicts
 
     folder, paths = battery.folder(arguments.deep), arguments.paths
@@ -48,6 +50,7 @@ def run(arguments: Namespace) -> int:
     judged = verdicts.verify(paths)
     terminal.report_verdicts(judged)
     if judged.rows:
-        for path in claims.draw(judged.table, judged.table.parent / "figures"):
-            print(path)
+        with house_style():
+            files = claims.draw(judged.table, judged.table.parent / "figures")
+        print(*files, sep="\n")
     return int(any(row["verdict"] == theory.FAILS for row in judged.rows))

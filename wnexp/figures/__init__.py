@@ -4,6 +4,8 @@ A figure is one function in the table `FIGURES`: it takes the list of series and
 None where the records do not hold what it shows. Runs that differ in their seeds alone are one series.
 """
 
+# ruff: noqa: E402
+
 import gc
 import logging
 import os
@@ -13,6 +15,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+# Before its import, in every process: it warns of the user's files and folders, which are not used.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 from matplotlib.figure import Figure
 
@@ -25,7 +30,6 @@ from wnexp.runs import reader
 from wnexp.runs.files import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # and that one of the user's files, which are not used
 
 FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "loss": curves.loss,

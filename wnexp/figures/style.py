@@ -1,7 +1,8 @@
 """The house style: colours, grids of panels, axes of steps, and the legend below them."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -30,7 +31,16 @@ STYLE: dict[Any, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
 }
-mpl.rcParams.update(STYLE)
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Whatever is made and saved within looks as `STYLE` says, on matplotlib's defaults, not on the user's files."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
 
 MOST_COLUMNS = 4
 _CHARACTER = 0.07  # inches, of the legend and the titles

@@ -26,7 +26,7 @@ from wnexp.theory.runs import TrainedRun
 from wnexp.training.loop import make_train
 from wnexp.training.program import build_network
 
-DATA_SEEDS = range(1000, 1010)
+DATA_SEEDS = range(2000, 2010)
 DEPTH = -100_000
 README = Path(theory.__file__).parent / "README.md"
 Counts = dict[str, Counter[str]]  # claim -> verdict -> how many runs

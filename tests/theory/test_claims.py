@@ -100,7 +100,9 @@ def test_sparsity_is_compared_at_equal_loss(standing):
     assert not found.estimates and "where one of them stopped" in found.left_out[0]
     assert claim.evidence([ewn], [ewn]) is None
     full = claim.evidence([ewn], [ewn, none])
-    assert len(full.estimates) == 1, "one interval of a mean"
+    assert len(full.estimates) == 1, "one interval of a mean for every other norm"
+    same = replace(none, seeds=ewn.seeds)
+    assert judge(claim.evidence([ewn], [ewn, same]), claim.allowance, True).verdict == theory.FAILS
 
 
 FLOW = ("data=gaussian", "optimizer=flow", "record.every=2", "loss=exponential")

@@ -54,7 +54,7 @@ def test_measures_that_do_not_apply_are_not_in_the_program():
     ("arrays", "part"),
     [
         ({"layers.0.weight": np.ones((2, 4)), "layers.1.weight": np.ones((4, 1))}, "(2, 4)"),
-        ({"layers.0.weight": np.ones((2, 8))}, "layers.1.weight has shape None"),
+        ({"layers.0.weight": np.ones((2, 8))}, "the network needs exactly layers.0.weight, layers.1.weight"),
         ({"layers.0.weight": np.full((2, 8), np.nan), "layers.1.weight": np.ones((8, 1))}, "NaN"),
         ({"layers.0.weight": np.zeros((2, 8)), "layers.1.weight": np.ones((8, 1))}, "zero weights"),
     ],

@@ -44,9 +44,12 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
     rows = rows.iloc[:_MOST_ROWS].iloc[::-1].reset_index(drop=True)
     figure, axes = panels(1, 1, width=7.0, height=1.3 + _ROW_INCHES * len(rows))
     panel = axes[0, 0]
-    tolerance, low, high = rows["tolerance"].max(), rows["low"] - rows["predicted"], rows["high"] - rows["predicted"]
-    for place, band in enumerate(rows["tolerance"]):
-        panel.fill_betweenx([place - 0.5, place + 0.5], -band, band, **_BAND)
+    low, high = rows["low"] - rows["predicted"], rows["high"] - rows["predicted"]
+    linear = float(rows["tolerance"].abs().max()) or 0.1
+    largest = max(float(low.abs().max()), float(high.abs().max()))
+    limits = _limits(largest, linear, bool((low < -linear / 10).any()))
+    for place, (band, one_sided) in enumerate(zip(rows["tolerance"], rows["one_sided"], strict=True)):
+        panel.fill_betweenx([place - 0.5, place + 0.5], limits[0] if one_sided else -band, band, **_BAND)
     for norm, of_norm in rows.groupby("norm", sort=False):
         for verdict, chosen in of_norm.groupby("verdict", sort=False):
             middle = (low + high)[chosen.index] / 2
@@ -60,10 +63,8 @@ def _claim(claim: str, rows: pd.DataFrame) -> Figure:
                 linewidth=0.8,
                 label=f"{norm}, {verdict}",
             )
-    linear = tolerance or 0.1
     panel.set_xscale("symlog", linthresh=linear)
-    largest = max(float(low.abs().max()), float(high.abs().max()))
-    panel.set_xlim(*_limits(largest, linear, bool((low < -linear / 10).any())))
+    panel.set_xlim(*limits)
     panel.set_yticks(range(len(rows)), rows["name"], fontsize=6)
     panel.set_ylim(-0.5, len(rows) - 0.5)
     panel.set_xlabel(f"{rows['measured_as'].iloc[0]}:\nminus the prediction (band: tolerance)", fontsize=8)

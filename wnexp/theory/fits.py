@@ -86,7 +86,7 @@ def limit(depth: np.ndarray, values: np.ndarray, signed: bool = False, fewest: i
     depth, values = depth[usable], values[usable]
     reach = _RATIOS[-1] ** 2 / _ENDS[-1]
     if len(depth) < 2 or depth[0] * reach > depth[-1]:
-        return f"records from {depth[0] if len(depth) else np.nan:.3g} nats on do not span a factor of {reach:.0f}"
+        return f"too shallow for a limit, which is read off a factor of {reach:.0f} in nats"
     if (window := depth >= depth[-1] / reach).sum() < fewest:
         return f"{window.sum()} records in a window, {fewest} are needed"
     curve = PchipInterpolator(np.log(depth), values)

@@ -143,7 +143,7 @@ def open_run(run: Run) -> Prunable:
     reopened = reopen(run)
     config = reopened.config
     if changed := changed_files(run, config):
-        raise UserError(f"{directory}: the files it was trained on have changed: {', '.join(changed)}")
+        raise UserError(f"{directory}: files it was trained on are not where or what they were: {', '.join(changed)}")
     if not hidden_layers(reopened.network):
         raise NothingToPrune(f"{directory}: a network without hidden layers has no neurons to remove")
     return Prunable(

@@ -205,9 +205,13 @@ def reopen(run: Run) -> Reopened:
 
 
 def changed_files(run: Run, config: Config) -> list[str]:
-    """The files of a run, as `key (digest then -> now)`, whose contents are no longer those that it was trained on."""
-    differing = identity.differing_keys(run.config, identity.identity(config))
-    return [entry for entry in differing if identity.is_digest(entry)]
+    """The settings whose files are no longer those that a run was trained on, `key=PATH (what is wrong)`."""
+    now, found = identity.identity(config), []
+    for key, digest in run.config.items():
+        if identity.is_digest(key) and now.get(key) != digest:
+            name = identity.digested(key)
+            found.append(f"{name}={now[name]} ({'other contents' if key in now else 'not there'})")
+    return found
 
 
 def _as_now(config: Config, stored: Status, now: dict[str, Any]) -> dict[str, Any]:

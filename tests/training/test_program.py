@@ -11,7 +11,7 @@ from wnexp.errors import UserError
 from wnexp.nn.weightnorm import NORMS
 from wnexp.settings import settings
 from wnexp.training.options import OPTIONS
-from wnexp.training.program import build_program, build_traced
+from wnexp.training.program import build_network, build_program, build_traced
 
 
 def test_the_loss_head_is_float64_except_on_a_tpu():
@@ -56,7 +56,14 @@ def test_measures_that_do_not_apply_are_not_in_the_program():
         ({"layers.0.weight": np.ones((2, 4)), "layers.1.weight": np.ones((4, 1))}, "(2, 4)"),
         ({"layers.0.weight": np.ones((2, 8))}, "the network needs exactly layers.0.weight, layers.1.weight"),
         ({"layers.0.weight": np.full((2, 8), np.nan), "layers.1.weight": np.ones((8, 1))}, "NaN"),
-        ({"layers.0.weight": np.zeros((2, 8)), "layers.1.weight": np.ones((8, 1))}, "zero weights"),
+        ({"layers.0.weight": np.zeros((2, 8)), "layers.1.weight": np.ones((8, 1))}, "neuron 0 has zero weights"),
+        (
+            {
+                "layers.0.weight": np.where(np.arange(8) == 3, 1e-170, np.ones((2, 8))),
+                "layers.1.weight": np.ones((8, 1)),
+            },
+            "neuron 3 has weights of at most 1e-170, whose squares are 0 in float64: no direction to normalize",
+        ),
     ],
 )
 def test_initial_weights_that_do_not_fit(tmp_path, arrays, part):
@@ -140,3 +147,31 @@ def test_parts_that_do_not_fit(words, part):
     with pytest.raises(UserError) as error:
         prepared(*words)
     assert part in str(error.value)
+
+
+def test_nearly_dead_neurons_are_named_in_the_precision_of_the_run(tmp_path):
+    """1e-22 has a square in float64, none in float32; without a normalization nothing divides by it."""
+    weights = {
+        "layers.0.weight": np.where(np.arange(8) == 5, 1e-22, np.ones((2, 8))),
+        "layers.1.weight": np.ones((8, 1)),
+    }
+    save_file(weights, tmp_path / "w.safetensors")
+    words = (f"model.initial_weights={tmp_path}/w.safetensors", "precision=float32")
+    for norm in ("swn", "ewn"):
+        with pytest.raises(UserError, match=r"layers\.0 neuron 5 has weights of at most 1e-22"):
+            prepared(f"norm={norm}", *words)
+    prepared("norm=none", *words)
+    prepared("norm=ewn", words[0])
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(20, True), (40, False), (70, False), (1000, False)])
+def test_degrees_beyond_what_programs_count_are_refused(depth, fits):
+    """Squared ReLU doubles the degree with every layer: at 70 layers it is no 64 bit integer."""
+    config = compose(f"model.depth={depth}", "model.widths=[2]", "model.activation=relu_squared")
+    dataset = config.data.load()
+    if fits:
+        assert sum(build_network(config, dataset).degrees) == 2**depth - 1
+    else:
+        with pytest.raises(UserError, match=f"of {depth} layers has the homogeneity degree .* at most 2\\^31"):
+            build_network(config, dataset)
+    compose(f"model.depth={depth}", "model.widths=[2]", "model.activation=relu")

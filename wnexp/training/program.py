@@ -63,9 +63,18 @@ class Traced(NamedTuple):
     snapshots: Float[Array, " thresholds"]  # log losses, descending
 
 
+MOST_DEGREE = 2**31  # degrees are exact integers here, of 64 bits in compiled programs
+
+
 def build_network(config: Config, dataset: Dataset) -> Network:
     """The architecture for the data. Raises `UserError` where the parts do not fit."""
-    return config.model.network(dataset.train_x.shape[1], dataset.outputs, dataset.image)
+    network = config.model.network(dataset.train_x.shape[1], dataset.outputs, dataset.image)
+    if (degree := sum(network.degrees)) > MOST_DEGREE:
+        raise UserError(
+            f"the network of {len(network.layers)} layers has the homogeneity degree {degree:.3g}; at most 2^31: "
+            "fewer layers, or another activation"
+        )
+    return network
 
 
 def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
@@ -150,7 +159,17 @@ def _given_weights(path: Path, program: Program, load: Any) -> tuple:
 
 
 def _check_directions(weights, program: Program, source: str) -> None:
+    """Raise `UserError` for a neuron whose norm a normalization would divide by and finds to be 0, or nearly so."""
     for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.norms, weights, strict=True)):
-        normalized = not norm.is_identity and spec.fixed is None
-        if normalized and not layer["weight"].any(axis=tuple(range(len(spec.shape) - 1))).all():
-            raise UserError(f"{source}: layers.{index} has a neuron of zero weights: no direction to normalize")
+        if norm.is_identity or spec.fixed is not None:
+            continue
+        squares = np.sum(np.square(layer["weight"]), axis=tuple(range(len(spec.shape) - 1)))
+        lost = np.flatnonzero(squares < np.finfo(squares.dtype).tiny)
+        if lost.size:
+            largest = float(np.abs(layer["weight"][..., lost[0]]).max())
+            reason = (
+                "zero weights"
+                if not largest
+                else f"weights of at most {largest:.2g}, whose squares are 0 in {squares.dtype}"
+            )
+            raise UserError(f"{source}: layers.{index} neuron {lost[0]} has {reason}: no direction to normalize")

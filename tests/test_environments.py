@@ -1,5 +1,6 @@
 """Whatever the environment says, numbers depend on the command alone and nothing ends in a stack trace."""
 
+import shutil
 import subprocess
 import sys
 
@@ -82,3 +83,92 @@ def test_what_cannot_be_overruled_is_named_in_one_line(wnexp, tmp_path, environm
     code, _, err = wnexp(*TRAIN, **environment)
     assert code == 1 and len(err.splitlines()) == 1 and named(environment) in err
     assert not (tmp_path / "made").exists() or not list(tmp_path.rglob("*.parquet"))
+
+
+# Of matplotlib: notebooks set the backend, users their files.
+MATPLOTLIB = (
+    {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": "rc"},
+    {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    {"HOME": "/proc", "TMPDIR": "/nowhere"},
+)
+RC = "text.usetex: True\nfont.family: Nobody\nfigure.dpi: 30\naxes.facecolor: red\nnonsense: 3\n"
+
+
+@pytest.mark.parametrize("environment", mostly_slow(MATPLOTLIB), ids=named)
+def test_figures_look_the_same(wnexp, plain, tmp_path, environment):
+    (tmp_path / "rc").write_text(RC)
+    code, out, err = wnexp("plot", plain / "made", "--to", tmp_path, **environment)
+    assert (code, err) == (0, "") and len(out.splitlines()) > 5
+    drawn = sorted(path.name for path in tmp_path.glob("*.p*"))
+    own = next(plain.rglob("figures"))
+    assert drawn == sorted(path.name for path in own.iterdir())
+    assert all((tmp_path / name).read_bytes() == (own / name).read_bytes() for name in drawn)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", MATPLOTLIB, ids=named)
+def test_claims_are_drawn(wnexp, plain, tmp_path, environment):
+    shutil.copytree(plain / "made", tmp_path / "made")
+    (tmp_path / "rc").write_text(RC)
+    code, out, err = wnexp("verify", "made", **environment)
+    assert (code, err) == (0, "") and "claim" in out
+
+
+COMMANDS = {
+    "train": "train stop.max_steps=5 model.widths=[] outputs=new",
+    "sweep": "train -m seed=0,1 stop.max_steps=5 model.widths=[] outputs=new",
+    "plot": "plot made --to drawn",
+    "runs": "runs made",
+    "verify": "verify made",
+}
+NO_PASSWORDS = """\
+import pwd
+def getpwuid(number): raise KeyError(number)
+pwd.getpwuid = getpwuid
+"""
+NO_CACHE = "env -u JAX_COMPILATION_CACHE_DIR"
+# The shell's line around a command, and the exit code; where it is 1, one or two lines say why.
+SHELLS = {
+    "pipe that has ended": ("{{ {command}; echo $? >code; }} | true", (0, 1)),
+    "removed folder": ("mkdir gone; cd gone; rmdir ../gone; {command}; echo $? >../code", (1,)),
+    "closed streams": ("{command} <&- >&- 2>&-; echo $? >code", (0,)),
+    "closed input and output": ("{command} <&- >&-; echo $? >code", (0,)),
+    "full disk": ("{command} >/dev/full; echo $? >code", (1,)),
+    "no home": (f"{NO_CACHE} -u HOME {{command}}; echo $? >code", (0,)),
+    "nobody": (f"{NO_CACHE} -u HOME PYTHONPATH=. {{command}}; echo $? >code", (0,)),
+    "home that cannot be written": (f"{NO_CACHE} HOME=/proc {{command}}; echo $? >code", (0,)),
+    "no folder for temporary files": ("env TMPDIR=/nowhere {command}; echo $? >code", (0,)),
+    "ascii": ("env PYTHONIOENCODING=ascii {command}; echo $? >code", (0,)),
+    "C": ("env LC_ALL=C {command}; echo $? >code", (0,)),
+    "C without UTF-8": ("env LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {command}; echo $? >code", (0, 1)),
+    "folder that cannot be written": ("here=$PWD; cd /proc; {command}; echo $? >$here/code", (1,)),
+}
+QUICK = {("pipe that has ended", "runs"), ("removed folder", "runs"), ("closed streams", "runs"), ("nobody", "train")}
+
+
+@pytest.mark.parametrize(
+    ("shell", "name"),
+    [
+        pytest.param(shell, name, marks=() if (shell, name) in QUICK else pytest.mark.slow)
+        for shell in SHELLS
+        for name in COMMANDS
+    ],
+)
+def test_no_stack_trace(plain, tmp_path, shell, name):
+    """In a folder whose name is not ASCII."""
+    folder = tmp_path / "größe"
+    shutil.copytree(plain / "made", folder / "made")
+    (folder / "sitecustomize.py").write_text(NO_PASSWORDS)
+    line, codes = SHELLS[shell]
+    line = line.format(command=f"{sys.executable} -m wnexp {COMMANDS[name]}")
+    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    most = 3 if name == "sweep" else 2  # a line for each of its jobs
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= most, done.stderr
+    code = int((folder / "code").read_text())
+    assert code in codes, done.stderr
+    assert code == 0 or done.stderr or "pipe" in shell
+
+
+def test_a_name_too_long_in_bytes_is_one_line(wnexp):
+    code, _, err = wnexp("train", f"outputs='{'ü' * 150}'")
+    assert code == 1 and len(err.splitlines()) == 1 and "too long" in err

@@ -20,6 +20,8 @@ def explain(error: BaseException) -> str | None:
         return f"not enough memory for a run of this size ({reason})"
     if isinstance(error, ValueError) and (name := _variable(str(error))):
         return f"{name}={os.environ[name]}: {str(error).splitlines()[0]}"
+    if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
+        return "the name of a file or folder is not UTF-8, which tables need; rename it, or set a locale of UTF-8"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return None

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.helpers import compose
@@ -134,3 +135,16 @@ def test_runs_that_died_or_are_damaged_are_shown_as_such(tmp_path, capsys):
         str(tmp_path / "torn"): "unreadable"
     }
     assert "overwrite=true" in captured.err
+
+
+def test_advice_where_seeds_got_nowhere(inside, tmp_path):
+    words = ("optimizer=gd_constant", "optimizer.step_size=1e300", "stop.max_steps=9")
+    code, out, _ = inside("train", *words, "seeds=2")
+    assert code == 0 and [line.split(":")[1] for line in out.splitlines() if "advice" in line] == [" 2 of 2 seeds"]
+    assert "smaller optimizer.step_size" in out and out.splitlines()[-1].startswith("next: ")
+
+
+def test_advice_for_a_network_that_is_dead(inside, tmp_path):
+    np.savez(tmp_path / "d.npz", train_x=np.zeros((2, 2)), train_y=np.array([1, -1]))
+    _, out, _ = inside("train", "data=file", "data.path=d.npz", "optimizer=flow", "loss=exponential")
+    assert "advice: 1 of 1 seeds: no first step lowers the loss" in out

@@ -1,8 +1,6 @@
-"""What the user sees: the progress bar, the closing tables, the list of runs, verdicts, settings."""
+"""What the user sees: the progress bar, the closing tables, the list of runs, verdicts."""
 
-import shutil
 import sys
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +10,9 @@ from wnexp.errors import UserError
 from wnexp.runner import Listener, LiveRun
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
-from wnexp.settings import Setting, settings
 
 _MOST_PERCENTS = 10
 _BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
-_NAME = 32  # columns of the names of settings
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
@@ -114,7 +110,22 @@ def report_run(run: LiveRun) -> None:
         f"{status.wall_seconds:.1f} s, {status.compile_seconds:.1f} s of it tracing and compiling; "
         f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
     )
+    for line in _advice(status.seeds):
+        print(f"advice: {line}")
     print(f"next: wnexp plot '{path}'")
+
+
+def _advice(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to try where seeds have got nowhere."""
+    lost = sum(figures["outcome"] == "non_finite" for figures in seeds)
+    dead = sum(figures["outcome"] == "step_underflow" and figures["step"] == 0 for figures in seeds)
+    advice = {
+        f"{lost} of {len(seeds)} seeds: the loss is no number any more; "
+        "scale the inputs or take a smaller optimizer.step_size": lost,
+        f"{dead} of {len(seeds)} seeds: no first step lowers the loss, the network is dead or saturated; "
+        "scale the inputs or take other initial weights (seed, model.init)": dead,
+    }
+    return [line for line, count in advice.items() if count]
 
 
 def report_pruning(runs: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
@@ -233,38 +244,3 @@ def _verdict(row: Mapping[str, Any]) -> list[str]:
         verdict.append(f"left out: {row['reasons']}")
     seeds = f"{row['used']} of {row['used'] + row['left_out']}"
     return [row["claim"], row["norm"], row["name"], *numbers, f"{row['tolerance']:g}", seeds, "; ".join(verdict)]
-
-
-def print_settings(options: Any) -> None:
-    """Every option of every group and every setting: default, meaning, what is allowed, which options have it."""
-    for group, table in options.groups.items():
-        print(f"== {group} ==")
-        for name in options.names(group):
-            _print_entry(f"{group}={name}", options.describe(group, name))
-        print()
-        found: dict[tuple[str, str], list[str]] = {}
-        for name, prototype in table.items():
-            for key, one in settings(prototype).items():
-                found.setdefault(_entry(f"{group}.{key}", one), []).append(name)
-        for (key, meaning), names in sorted(found.items()):
-            _print_entry(key, meaning + (f" [{', '.join(names)}]" if len(names) < len(table) else ""))
-        print()
-    print("== experiment ==")
-    for name in options.names("experiment"):
-        _print_entry(f"experiment={name}", options.describe("experiment", name))
-    print("\n== The run ==")
-    for section, known in options.sections().items():
-        for key, one in known.items():
-            _print_entry(*_entry(f"{section}.{key}".lstrip("."), one))
-
-
-def _entry(key: str, one: Setting) -> tuple[str, str]:
-    value = "null" if one.value is None else str(one.value).lower() if isinstance(one.value, bool) else str(one.value)
-    allowed = f" ({one.allowed})" if one.allowed else ""
-    return f"{key}={value.replace(' ', '').replace(chr(39), '')}", f"{one.meaning}{allowed}"
-
-
-def _print_entry(name: str, meaning: str) -> None:
-    width = max(60, shutil.get_terminal_size((120, 24)).columns)
-    text = f"{name.ljust(_NAME)}  {meaning}"
-    print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent=" " * (_NAME + 4), break_on_hyphens=False))

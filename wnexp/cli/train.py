@@ -22,6 +22,10 @@ usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
 
 `+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
 options, --config-dir DIR adds your own option files.
+
+exit code: 0 if the run is finished, with whatever outcome (target_reached, max_steps, step_underflow, non_finite: the
+closing table and run.json name it); 1 for an error, or a failed job of a sweep; 2 for an unknown option; 130
+after Ctrl-C, 143 after SIGTERM.
 """
 _REPORTS = "WNEXP_REPORTS"
 
@@ -43,10 +47,10 @@ def run(words: list[str]) -> int:
     from wnexp.training.options import OPTIONS
 
     if {"-h", "--help"} & set(words):
-        from wnexp.cli import terminal
+        from wnexp.cli import settings_help
 
         print(USAGE)
-        terminal.print_settings(OPTIONS)
+        settings_help.print_settings(OPTIONS)
         return 0
     try:
         words, repeated = overrides.config_from(words)

@@ -56,10 +56,10 @@ def pin() -> None:
 
 def _keep_programs() -> None:
     """Keep compiled programs in the user's cache folder, where there is one."""
-    folder = user_cache_path("wnexp") / "jax"
     try:
+        folder = user_cache_path("wnexp") / "jax"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # no home, or one that cannot be written
+    except (OSError, RuntimeError):  # a home that cannot be written, or none
         return
     if folder.is_absolute() and os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))

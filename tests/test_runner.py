@@ -309,6 +309,22 @@ def test_float32_run(inside, tmp_path):
 
 
 @pytest.mark.slow
+def test_records_in_single_precision_have_the_digits_that_the_readme_says(inside, tmp_path):
+    """Against the same weights looked at in float64."""
+    words = ("norm=ewn", "stop.log_loss=-200", "hydra.run.dir=single")
+    assert inside("train", *words, "precision=float32")[0] == 0
+    given = "model.initial_weights=single/snapshots/seed=0/final.safetensors"
+    words = ("norm=ewn", "stop.log_loss=-1e5", "stop.max_steps=1", "optimizer.first_reference=start")
+    assert inside("train", *words, given, "hydra.run.dir=double")[0] == 0
+    single, double = (Run(tmp_path / name).frame("steps") for name in ("single", "double"))
+    last, first = single.iloc[-1], double.iloc[0]
+    digits = {"log_loss": 1e-7, "margin": 1e-7, "normalized_margin": 1e-7, "kkt_epsilon": 1e-5, "kkt_delta": 3e-4}
+    for name, relative in digits.items():
+        assert last[name] == pytest.approx(first[name], rel=relative), name
+    assert last["alignment"] == pytest.approx(first["alignment"], abs=3e-6)
+
+
+@pytest.mark.slow
 def test_a_non_finite_run_finishes_with_its_outcome(inside, tmp_path):
     code, out, _ = inside("train", "optimizer=gd_constant", "optimizer.step_size=1e300", "stop.max_steps=9")
     assert code == 0 and "non_finite" in out and "next: wnexp plot" in out

@@ -46,5 +46,13 @@ def test_one_name_for_every_spelling(spellings, name):
     assert {run_directory(CHOICES, [text]) for text in spellings} == {f"lin_sep/{name}"}
 
 
+def test_the_length_of_a_name_counts_in_bytes():
+    """A file system takes 255 of them, and a letter may have four."""
+    for letter in ("a", "é", "\N{MUSICAL SYMBOL G CLEF}"):
+        words = [f"data.path='{letter * 300}'"]
+        found = run_directory({"experiment": "lin_sep", "data": "lin_sep"}, words).split("/")[1]
+        assert len(found.encode()) <= 180 and found.encode().decode() == found
+
+
 def test_of_a_key_given_twice_the_last_counts():
     assert run_directory(CHOICES, ["norm=ewn", "seed=3", "+norm=swn"]) == "lin_sep/norm=swn,seed=3"

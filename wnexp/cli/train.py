@@ -121,6 +121,8 @@ def job(composed: Any) -> None:
         with suppress(OSError):  # made by Hydra before we could look
             directory.rmdir()
             directory.parent.rmdir()
+        for place in (str(directory), str(shown(directory))):  # what is wrong with it, not where it is once more
+            message = message.removeprefix(place).removeprefix(":").lstrip()
         print(f"wnexp: error in {shown(directory)}: {message}", file=sys.stderr)
         if not is_sweep:
             sys.exit(1)

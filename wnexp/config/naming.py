@@ -25,7 +25,8 @@ def run_directory(choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
             key = override.get_key_element().lstrip("+~")
             named[key] = text if override.is_delete() else f"{key}={_canonical(override.value(), text)}"
     exact = ",".join(sorted(named.values()))
-    name = re.sub(r"[^\w.,=+\-\[\]{}:()~]", "_", exact)[:160]
+    replaced = re.sub(r"[^\w.,=+\-\[\]{}:()~]", "_", exact)
+    name = replaced.encode()[:160].decode(errors="ignore")  # file systems count bytes
     if name != exact:
         name += "-" + hashlib.sha256(exact.encode()).hexdigest()[:8]
     return f"{parent}/{name or 'default'}"

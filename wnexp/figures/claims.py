@@ -89,7 +89,7 @@ def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, floa
 def _exponents(rows: pd.DataFrame) -> Figure:
     """The exponent `p` of C6 against the degree of the network, 2 for EWN and `2 - 2/D` otherwise, and its interval
     around the prediction, a group of runs each."""
-    figure, axes = panels(1, 2, width=7.0, height=3.0)
+    figure, axes = panels(1, 2, width=3.6, height=2.8)
     values, errors = axes[0]
     degrees = np.linspace(1, rows["degree"].max(), 100)
     values.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")

@@ -1,5 +1,7 @@
 """Checksummed arrays: what was written comes back, anything else is refused."""
 
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -61,3 +63,11 @@ def test_mutated_files_are_read_or_refused(tmp_path, random, count):
         except ValueError:
             refused += 1
     assert refused > count / 2
+
+
+def test_numbers_that_numpy_lacks_are_named(tmp_path):
+    """An 8 bit float, as quantized networks are stored."""
+    header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2, 2], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ValueError, match="numbers of type float8_e4m3fn, which numpy does not have; allowed: float16"):
+        unpack(tmp_path / "w.safetensors")

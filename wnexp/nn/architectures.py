@@ -120,7 +120,8 @@ class Cnn(_Layered):
     def network(self, inputs, outputs, image):
         activation = self._activation()
         if image is None:
-            raise UserError(f"model=cnn needs images; these data have rows of {inputs} numbers")
+            shape = "(n, height, width, channels)"
+            raise UserError(f"model=cnn needs images; these data have rows of {inputs} numbers: store them as {shape}")
         try:
             return network.convolutional(
                 image, tuple(self.channels), self._hidden(), outputs, activation, self.bias == "first"

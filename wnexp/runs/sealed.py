@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 _DIGEST = "sha256"
+_TYPES = "float16, float32, float64"
 
 
 def pack(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
@@ -27,6 +28,8 @@ def unpack(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             metadata = dict(stored.metadata() or {})
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from None
+    except AttributeError as error:  # of numpy, which lacks the type
+        raise ValueError(f"numbers of type {error.name}, which numpy does not have; allowed: {_TYPES}") from None
     except Exception as error:  # whatever is wrong with it, it is the file
         raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from None
     if metadata.pop(_DIGEST, None) not in (None, _digest(arrays, metadata)):

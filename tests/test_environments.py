@@ -94,7 +94,8 @@ MATPLOTLIB = (
 RC = "text.usetex: True\nfont.family: Nobody\nfigure.dpi: 30\naxes.facecolor: red\nnonsense: 3\n"
 
 
-@pytest.mark.parametrize("environment", mostly_slow(MATPLOTLIB), ids=named)
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", MATPLOTLIB, ids=named)
 def test_figures_look_the_same(wnexp, plain, tmp_path, environment):
     (tmp_path / "rc").write_text(RC)
     code, out, err = wnexp("plot", plain / "made", "--to", tmp_path, **environment)
@@ -143,7 +144,7 @@ SHELLS = {
     "C without UTF-8": ("env LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {command}; echo $? >code", (0, 1)),
     "folder that cannot be written": ("here=$PWD; cd /proc; {command}; echo $? >$here/code", (1,)),
 }
-QUICK = {("pipe that has ended", "runs"), ("removed folder", "runs"), ("closed streams", "runs"), ("nobody", "train")}
+QUICK = {("pipe that has ended", "runs"), ("removed folder", "runs"), ("closed streams", "runs")}
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def test_runs_that_died_or_are_damaged_are_shown_as_such(tmp_path, capsys):
     assert "overwrite=true" in captured.err
 
 
+@pytest.mark.slow
 def test_advice_where_seeds_got_nowhere(inside, tmp_path):
     words = ("optimizer=gd_constant", "optimizer.step_size=1e300", "stop.max_steps=9")
     code, out, _ = inside("train", *words, "seeds=2")
@@ -144,6 +145,7 @@ def test_advice_where_seeds_got_nowhere(inside, tmp_path):
     assert "smaller optimizer.step_size" in out and out.splitlines()[-1].startswith("next: ")
 
 
+@pytest.mark.slow
 def test_advice_for_a_network_that_is_dead(inside, tmp_path):
     np.savez(tmp_path / "d.npz", train_x=np.zeros((2, 2)), train_y=np.array([1, -1]))
     _, out, _ = inside("train", "data=file", "data.path=d.npz", "optimizer=flow", "loss=exponential")

@@ -44,6 +44,7 @@ def test_two_classes_of_images_are_signs(tmp_path, name):
     assert data.train_y.dtype == np.int64 and data.train_x.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_two_classes_of_images_train_as_the_same_pixels_in_a_file_do(tmp_path):
     images = write_images(tmp_path, [0, 1] * 4, [1, 0])
     train, test = ((x / 255 - 0.1307) / 0.3081 for x in images)

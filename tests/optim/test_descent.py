@@ -97,6 +97,7 @@ def test_the_first_step_of_given_weights_may_take_their_loss_as_reference(from_s
     np.testing.assert_allclose(state.optimizer.parameters[0]["w"][0, :, 0] - w, -eta * gradient, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["none", "ewn"])
 def test_how_deep_the_lagging_and_the_present_reference_go(norm):
     """Steps of `frac log(factor)` nats: 2.9 with the paper's factor, where only the present reference goes on."""

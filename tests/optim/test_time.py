@@ -46,7 +46,7 @@ def replayed(optimizer, reduction):
     return log, times, attempts - LAST, clipped
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("reduction", [pytest.param("mean", marks=pytest.mark.slow), "sum"])
 @pytest.mark.parametrize("optimizer", RULES)
 def test_log_time_is_the_log_of_the_summed_steps(optimizer, reduction):
     log, times, refused, clipped = replayed(optimizer, reduction)

@@ -1,7 +1,6 @@
 """The standing battery has what every claim is about, as its configurations say; nothing is trained."""
 
 import re
-from functools import cache
 
 import numpy as np
 
@@ -62,18 +61,13 @@ def test_the_deep_battery_is_the_same_but_for_its_depth():
     assert compose(*deep[name]).stop.log_loss == -1_000_000 and compose(*usual[name]).stop.log_loss == -100_000
 
 
-@cache
-def data_sets():
-    names = {words: name for name, words in battery.jobs().items() if name.endswith("/0") or "/none/exp" in name}
-    return {name: compose(*words).data for words, name in names.items() if words[0] == "data=gaussian"}
-
-
 def test_the_data_are_of_many_kinds():
     """Five draws of each; support vectors that span the space and that do not, correlation, copies, five classes."""
     jobs = battery.jobs()
     assert {f"linear2/none/exponential/{seed}" for seed in range(5)} <= jobs.keys()
     assert len(battery.jobs(data_seeds=7)) > len(jobs)
-    spans, sources = set(), list(data_sets().values())
+    words = [(*network, f"data.seed={seed}") for network in battery.NETWORKS.values() for seed in range(2)]
+    spans, sources = set(), [compose(*one).data for one in words]
     for source in sources:
         data = source.load()
         if data.outputs == 1:

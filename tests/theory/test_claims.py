@@ -201,7 +201,7 @@ ONCE_FAILED = {
     ),
     "C6 of SWN descent in single precision": (
         *("data=gaussian", "data.inputs=5", "model.activation=linear", "model.depth=2", "model.widths=[5]"),
-        *("norm=swn", "precision=float32", "optimizer.frac=0", "optimizer.step_size_cap=0.05", "stop.log_loss=-300"),
+        *("norm=swn", "precision=float32", "optimizer.frac=0", "stop.log_loss=-1000", "stop.max_steps=10000000"),
     ),
 }
 

@@ -7,6 +7,8 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+pytestmark = pytest.mark.slow  # every case is a process of its own
+
 TRAIN = ("train", "optimizer=sgd", "optimizer.batch_size=2", "stop.max_steps=20", "outputs=made")
 # Of JAX: each of these changed the shuffles, stopped a run or made it slow.
 JAX = (
@@ -38,11 +40,6 @@ REFUSED = (
 )
 
 
-def mostly_slow(cases):
-    """The first one is quick enough for every day."""
-    return [cases[0], *(pytest.param(one, marks=pytest.mark.slow) for one in cases[1:])]
-
-
 def named(environment):
     return ",".join(f"{key}={value}" for key, value in environment.items())
 
@@ -61,7 +58,7 @@ def plain(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("environment", mostly_slow(JAX), ids=named)
+@pytest.mark.parametrize("environment", JAX, ids=named)
 def test_no_setting_of_jax_changes_a_number(wnexp, plain, tmp_path, environment):
     code, _, err = wnexp(*TRAIN, **environment)
     assert (code, err) == (0, "")
@@ -78,7 +75,7 @@ def test_python_trains_the_same(plain, tmp_path):
     assert numbers(tmp_path).equals(numbers(plain))
 
 
-@pytest.mark.parametrize("environment", mostly_slow(REFUSED), ids=named)
+@pytest.mark.parametrize("environment", REFUSED, ids=named)
 def test_what_cannot_be_overruled_is_named_in_one_line(wnexp, tmp_path, environment):
     code, _, err = wnexp(*TRAIN, **environment)
     assert code == 1 and len(err.splitlines()) == 1 and named(environment) in err
@@ -94,7 +91,6 @@ MATPLOTLIB = (
 RC = "text.usetex: True\nfont.family: Nobody\nfigure.dpi: 30\naxes.facecolor: red\nnonsense: 3\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("environment", MATPLOTLIB, ids=named)
 def test_figures_look_the_same(wnexp, plain, tmp_path, environment):
     (tmp_path / "rc").write_text(RC)
@@ -106,7 +102,6 @@ def test_figures_look_the_same(wnexp, plain, tmp_path, environment):
     assert all((tmp_path / name).read_bytes() == (own / name).read_bytes() for name in drawn)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("environment", MATPLOTLIB, ids=named)
 def test_claims_are_drawn(wnexp, plain, tmp_path, environment):
     shutil.copytree(plain / "made", tmp_path / "made")
@@ -144,16 +139,11 @@ SHELLS = {
     "C without UTF-8": ("env LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 {command}; echo $? >code", (0, 1)),
     "folder that cannot be written": ("here=$PWD; cd /proc; {command}; echo $? >$here/code", (1,)),
 }
-QUICK = {("pipe that has ended", "runs"), ("removed folder", "runs"), ("closed streams", "runs")}
 
 
 @pytest.mark.parametrize(
     ("shell", "name"),
-    [
-        pytest.param(shell, name, marks=() if (shell, name) in QUICK else pytest.mark.slow)
-        for shell in SHELLS
-        for name in COMMANDS
-    ],
+    [(shell, name) for shell in SHELLS for name in COMMANDS],
 )
 def test_no_stack_trace(plain, tmp_path, shell, name):
     """In a folder whose name is not ASCII."""

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.helpers import compose
 from tests.theory.falsifications import FALSIFICATIONS, concerns, falsified
 from wnexp import runner, theory
@@ -73,7 +75,7 @@ def load(job: Job) -> TrainedRun:
     config = compose(*words)
     dataset = config.data.load()
     network = build_network(config, dataset)
-    degrees = [network.degrees[layer] for layer in run.seeds[0].layers]
+    degrees = np.array(network.degrees)[run.seeds[0].layers]
     return replace(
         run,
         reopened=Reopened(config, flat(config), dataset, network),

@@ -213,4 +213,5 @@ def falsified(run: TrainedRun, what: Falsification) -> TrainedRun:
     source, data = run.run, run.dataset
     if what.turned and reference.is_linear(run):
         source = TurnedRun(run.directory, normal=reference.hard_margin_normal(data.train_x, data.train_y))
-    return replace(run, run=source, seeds=[what.doctor(seed) for seed in run.seeds])
+    with np.errstate(all="ignore"):  # neurons without a gradient
+        return replace(run, run=source, seeds=[what.doctor(seed) for seed in run.seeds])

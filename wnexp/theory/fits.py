@@ -89,7 +89,8 @@ def limit(depth: np.ndarray, values: np.ndarray, signed: bool = False, fewest: i
         return f"too shallow for a limit, which is read off a factor of {reach:.0f} in nats"
     if (window := depth >= depth[-1] / reach).sum() < fewest:
         return f"{window.sum()} records in a window, {fewest} are needed"
-    curve = PchipInterpolator(np.log(depth), values)
+    with np.errstate(over="ignore"):  # of slopes next to nothing, inside
+        curve = PchipInterpolator(np.log(depth), values)
     found, powers = [], []
     for end in _ENDS:
         for ratio in _RATIOS:

@@ -95,9 +95,9 @@ def excess_growth(seed: SeedRecords, radial: np.ndarray, tangential: np.ndarray)
     velocity = (radial * seed.gradients * seed.cosines / speed)[chosen] / np.exp(log_norms)
     if not np.isfinite(velocity).all():
         return "velocities that are not finite"
-    first, second = (
-        np.diff(kind(tau, velocity).antiderivative()(tau), axis=0) for kind in (PchipInterpolator, Akima1DInterpolator)
-    )
+    with np.errstate(over="ignore"):  # of slopes next to nothing, inside
+        curves = [kind(tau, velocity) for kind in (PchipInterpolator, Akima1DInterpolator)]
+    first, second = (np.diff(curve.antiderivative()(tau), axis=0) for curve in curves)
     trapezoid = 0.5 * (velocity[1:] + velocity[:-1]) * np.diff(tau)[:, None]
     change = np.diff(log_norms, axis=0)
     resolved = np.maximum(np.abs(first - trapezoid), np.abs(first - second)) <= _RESOLVED * np.abs(first)
@@ -123,7 +123,8 @@ def excess_log_time(seed: SeedRecords, radial: np.ndarray, tangential: np.ndarra
     if (tau >= _CLOCK_FROM).sum() < 4:
         return Interval(0.0, 0.0)  # too early to tell; growth decides
     log_y = -np.log(_speed(seed, radial, tangential)[late])
-    first = PchipInterpolator(np.log(tau), log_y)(np.log(tau), 1) / tau
+    with np.errstate(over="ignore"):
+        first = PchipInterpolator(np.log(tau), log_y)(np.log(tau), 1) / tau
     log_u = log_y + np.log(np.abs(1 - first + first**2 + np.gradient(first, tau)))
     error = np.abs(seed.steps["log_time"][late] - tau - log_u)[tau >= _CLOCK_FROM]
     middle = float(np.median(error))

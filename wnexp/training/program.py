@@ -163,7 +163,8 @@ def _check_directions(weights, program: Program, source: str) -> None:
     for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.norms, weights, strict=True)):
         if norm.is_identity or spec.fixed is not None:
             continue
-        squares = np.sum(np.square(layer["weight"]), axis=tuple(range(len(spec.shape) - 1)))
+        with np.errstate(over="ignore"):  # what is too large is found where the loss is
+            squares = np.sum(np.square(layer["weight"]), axis=tuple(range(len(spec.shape) - 1)))
         lost = np.flatnonzero(squares < np.finfo(squares.dtype).tiny)
         if lost.size:
             largest = float(np.abs(layer["weight"][..., lost[0]]).max())

@@ -1,10 +1,10 @@
 """A verdict is a test of a hypothesis: what a seed says is an interval, and the rule is fixed in advance.
 
 *Holds*: the interval of every seed lies within the tolerance around the prediction, and no more than half of the seeds
-had to be left out. *Fails*: the interval of a seed
-lies outside, and the seed is deep enough by a criterion that does not contain the claim; a theorem is about every seed,
-so one refutes it. Otherwise *not reached*. An interval covers fitting windows and next orders, not chance: the curves
-of a seed are exact, and other seeds and data have intervals of their own.
+had to be left out. *Fails*: the interval of a seed lies outside, and the seed is deep enough by a criterion that does
+not contain the claim; a theorem is about every seed, so one refutes it. Otherwise *not reached*. An interval covers
+fitting windows and next orders, not chance: the curves of a seed are exact, and other seeds and data have intervals of
+their own.
 """
 
 from collections import Counter

@@ -7,9 +7,7 @@ import numpy as np
 
 DEEP = 1000.0  # nats; statements about the limit are not refuted before
 _HALF_DECADE = 10**0.5
-_STANDS = (
-    0.02  # of a layer's growth; a neuron that grows so much slower or faster changes its share by 1 to 5 % a decade
-)
+_STANDS = 0.02  # of a layer's growth, slower or faster: the share of such a neuron changes by 1 to 5 % a decade
 _VISIBLE = 0.01  # of a layer's norm
 _RESTS = 0.02  # nats, or of a layer's Euler sum
 

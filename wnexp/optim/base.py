@@ -66,10 +66,22 @@ class Rule:
     `hyperparameters`, all other fields select a program.
     """
 
-    full_batch: ClassVar[bool] = True  # an attempt sees the whole training set once; else it is an epoch of batches
-    has_time: ClassVar[bool] = True  # steps are multiples of `grad L`, so their sum is a time
-    geometry: ClassVar[str] = "l2"  # the norm in which a step is steepest, whose margin grows
     is_flow: ClassVar[bool] = False  # the continuous limit of gradient descent
+
+    @property
+    def full_batch(self) -> bool:
+        """Whether an attempt sees the whole training set once; else it is an epoch of batches."""
+        return True
+
+    @property
+    def has_time(self) -> bool:
+        """Whether steps are multiples of `grad L`, so that their sum is a time."""
+        return True
+
+    @property
+    def geometry(self) -> str | None:
+        """The norm whose margin it maximizes on linear models, a name of `nn.geometry`; None where it is none."""
+        return "l2"
 
     def hyperparameters(self) -> dict[str, float | bool]:
         """The traced numbers, `step_size` among them."""

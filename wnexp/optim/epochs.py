@@ -13,15 +13,16 @@ batch's of fewer samples, and less is clipped; a step on it is one on `L` by its
 without clipping counts `eta`, with `mean` `eta` for every batch.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wnexp.errors import UserError
-from wnexp.optim.base import moved
+from wnexp.optim.base import Problem, moved
 from wnexp.optim.descent import LossBased, first_log_reference, judged, log_step
 from wnexp.settings import setting
 
@@ -32,13 +33,29 @@ class EpochMemory(NamedTuple):
     log_reference: Float[Array, ""]  # log Lref (nats)
 
 
+def over_batches(problem: Problem, batch_size: int, epoch: Array, step: Callable, carry: Any) -> tuple[Any, Any]:
+    """Scan `step(carry, indices) -> (carry, made)` over one epoch: a fresh shuffle, the last, smaller batch kept."""
+    samples = problem.x.shape[0]
+    batch = min(batch_size, samples)
+    order = jax.random.permutation(jax.random.fold_in(problem.key, epoch), samples)
+    whole = samples // batch * batch
+    carry, made = jax.lax.scan(step, carry, order[:whole].reshape(-1, batch))
+    if whole < samples:
+        carry, last = step(carry, order[whole:])
+        made = jax.tree.map(jnp.append, made, last)
+    return carry, made
+
+
 @dataclass(frozen=True)
 class Epochs(LossBased):
     """Mini-batch epochs: a fresh shuffle, every sample once, the last, smaller batch kept."""
 
-    full_batch: ClassVar[bool] = False
     batch_size: int | None = setting(128, "samples per step", least=1)
     clipped: bool = False
+
+    @property
+    def full_batch(self):
+        return False
 
     def check(self, network, norm, precision):
         if self.batch_size is None:
@@ -58,9 +75,6 @@ class Epochs(LossBased):
 
     def propose(self, problem, now, hyperparameters):
         assert self.batch_size is not None
-        samples = problem.x.shape[0]
-        batch = min(self.batch_size, samples)
-        order = jax.random.permutation(jax.random.fold_in(problem.key, now.attempts), samples)
         log_reference = now.memory.log_reference
         log_eta = log_step(now.step_size, log_reference, hyperparameters)
 
@@ -72,13 +86,10 @@ class Epochs(LossBased):
             counted = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
             return moved(parameters, slope, jnp.exp(log_eta + counted)), counted - log_loss
 
-        whole = samples // batch * batch
-        parameters, cuts = jax.lax.scan(step, now.parameters, order[:whole].reshape(-1, batch))
-        if whole < samples:
-            parameters, cut = step(parameters, order[whole:])
-            cuts = jnp.append(cuts, cut)
+        parameters, cuts = over_batches(problem, self.batch_size, now.attempts, step, now.parameters)
         log_loss = log_loss_of(parameters, problem.x, problem.y)
         # The summed steps on L in units of eta; a batch is cut by what its loss is above the reference.
+        samples, batch = problem.x.shape[0], self.batch_size
         shares = [problem.share(min(batch, samples - first), samples) for first in range(0, samples, batch)]
         log_steps = jax.nn.logsumexp(cuts, b=jnp.asarray(shares)) if self.clipped else jnp.log(sum(shares))
         proposal = now._replace(

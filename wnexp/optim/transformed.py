@@ -1,0 +1,268 @@
+"""Rules that step along a transformation of the gradient: the interface of optax, at any depth of loss.
+
+`grad L = L g` with `g = grad log L` is never formed. A rule's memory of `grad L`, in the `state` of its transformation,
+is of degree 1 in the gradient (second moments are kept as roots) and is held relative to a *frame* `s`: the true leaf
+is `leaf * e^s`. Every update picks
+
+    s' = max(log L, s - slack),        slack = min(|log b1|, |log b2| / 2),
+
+multiplies the state by `e^(s - s')` and feeds the transformation `g e^(log L - s')`. `slack` is how fast the slowest
+memory fades: a frame that fell faster would let the state grow without bound. Rules without memory have
+`s' = log L`; a sum that never fades has `slack = 0`. With `memory=log_loss` the rule remembers `g` itself, and no frame
+is needed: another optimizer.
+
+The step is `lr / (t + 1)^decay` at update `t = 1, 2, ...`. Scale-free rules, whose steps no factor on all gradients
+changes, take it as it is. Those of `LossScaled` take it as a step on `L`, times `Lref^(1/frac - 1)` as in `descent.py`:
+the first moment of a loss of e^-1000 moves nothing else. `accept=lower` refuses a step after which the loss is higher
+and adapts `lr`, `accept=any` takes every step. A refused step leaves the state as it was.
+
+Weight decay is decoupled (Loshchilov and Hutter, arXiv 1711.05101): parameters shrink by `1 - step * weight_decay`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State
+from wnexp.optim.descent import LossBased, first_log_reference, judged, look
+from wnexp.optim.epochs import over_batches
+from wnexp.settings import setting
+
+
+class Memory(NamedTuple):
+    """What these rules remember."""
+
+    gradient: tuple | None  # of log L at the effective weights; None where batches are drawn
+    log_reference: Float[Array, ""]  # log Lref (nats), of a loss-based step
+    frame: Float[Array, ""]  # s (nats)
+    updates: Int[Array, ""]  # t, so far
+    state: Any  # of the transformation, relative to the frame
+
+
+@dataclass(frozen=True)
+class Transformed(Rule):
+    """What these rules have in common."""
+
+    step_size: float = setting(0.01, "the step, called lr", above=0, traced=True)
+    decay: float = setting(0.0, "a of a step of lr / (t + 1)^a at update t = 1, 2, ...", least=0, traced=True)
+    accept: str = setting(
+        "any",
+        "any: every step; lower: only steps that do not raise the loss, lr grows and shrinks",
+        choices=("any", "lower"),
+    )
+    step_size_cap: float | None = setting(
+        None, "bound that lr grows to under accept=lower", above=0, null="for no cap", traced=True
+    )
+    factor: float = setting(1.1, "factor that lr grows by after an accepted step, accept=lower", above=1, traced=True)
+    shrink: float | None = setting(
+        None, "divisor of lr after a refused step", above=1, null="for optimizer.factor", traced=True
+    )
+    batch_size: int | None = setting(
+        None, "samples per update, an attempt is an epoch", least=1, null="for the whole training set"
+    )
+    weight_decay: float = setting(0.0, "decoupled: parameters shrink by 1 - step * weight_decay", least=0, traced=True)
+
+    @property
+    def full_batch(self):
+        return self.batch_size is None
+
+    @property
+    def has_time(self):
+        return False
+
+    def hyperparameters(self):
+        return {
+            "step_size": self.step_size,
+            "cap": math.inf if self.step_size_cap is None else self.step_size_cap,
+            "factor": self.factor,
+            "shrink": self.factor if self.shrink is None else self.shrink,
+            "decay": self.decay,
+            "weight_decay": self.weight_decay,
+        }
+
+    def notes(self, samples):
+        found = []
+        if self.decay > 1:
+            found.append(
+                f"optimizer.decay={self.decay:g}: the steps add up to a finite length, so the loss may never reach "
+                "its target (decay of at most 1)"
+            )
+        if self.batch_size is not None and self.batch_size > samples:
+            found.append(
+                f"optimizer.batch_size={self.batch_size} is more than the {samples} training samples; an epoch is one "
+                "step on all of them"
+            )
+        return found
+
+    def transformation(self, numbers: Hyperparameters) -> optax.GradientTransformation:
+        """What turns gradients into a direction; its state is of degree 1 in them, integers apart.
+
+        `numbers` are the hyperparameters in the parameters' precision, and `eps` where `log_eps` is a setting.
+        """
+        raise TypeError(f"{type(self).__name__} has no transformation")
+
+    def slack(self, hyperparameters: Hyperparameters) -> Array | float:
+        """Nats an update by which the slowest memory of `grad L` fades."""
+        return math.inf
+
+    @property
+    def remembers_loss(self) -> bool:
+        """Whether the memory is of `grad L`, not of `grad log L`."""
+        return True
+
+    def log_scale(self, hyperparameters: Hyperparameters, log_reference: Array, frame: Array, log_loss: Array):
+        """The log of what the direction is multiplied by beside the step."""
+        return 0.0
+
+    def log_eta(self, log_step: Array, slope: Any, log_loss: Array) -> Array | float:
+        """The log of the step on `L`, where the direction is a multiple of `grad L`."""
+        return -math.inf
+
+    def direction(self, slope: Any, share: Array, state: Any, numbers: Hyperparameters) -> tuple[Any, Any]:
+        """The direction and the next state; `share` is the present loss in units of the frame."""
+        fed = jax.tree.map(lambda g: (share * g).astype(g.dtype), slope)
+        return self.transformation(numbers).update(fed, state)
+
+    def init(self, problem, parameters, hyperparameters):
+        log_loss, gradient = look(problem, parameters)
+        from_start = hyperparameters.get("from_start", jnp.zeros((), bool))
+        return log_loss, Memory(
+            gradient=gradient if self.full_batch else None,
+            log_reference=first_log_reference(log_loss, {"from_start": from_start}),
+            frame=log_loss if self.remembers_loss else jnp.zeros_like(log_loss),
+            updates=jnp.zeros((), int),
+            state=self.transformation(_numbers(hyperparameters, log_loss, parameters)).init(parameters),
+        )
+
+    def propose(self, problem, now, hyperparameters):
+        reached = (
+            self._full_batch(problem, now, hyperparameters)
+            if self.full_batch
+            else self._epoch(problem, now, hyperparameters)
+        )
+        if self.accept == "lower":
+            return judged(now, reached, hyperparameters)
+        return Proposal(
+            state=reached, accept=True, step_size_if_accepted=now.step_size, step_size_if_refused=now.step_size
+        )
+
+    def _full_batch(self, problem: Problem, now: State, hyperparameters: Hyperparameters) -> State:
+        _, pull_back = jax.vjp(problem.to_weights, now.parameters)
+        (slope,) = pull_back(now.memory.gradient)
+        parameters, memory, log_eta = self._update(
+            now.parameters, slope, now.log_loss, now.memory, self._log_reference(now), now.step_size, hyperparameters
+        )
+        log_loss, gradient = look(problem, parameters)
+        return now._replace(
+            parameters=parameters,
+            memory=memory._replace(gradient=gradient, log_reference=now.log_loss),
+            log_loss=log_loss,
+            log_time=jnp.logaddexp(now.log_time, log_eta),
+        )
+
+    def _epoch(self, problem: Problem, now: State, hyperparameters: Hyperparameters) -> State:
+        def log_loss_of(parameters, x, y):
+            return problem.log_loss(problem.weights_and_scales(parameters), x, y)
+
+        def step(carry, indices):
+            parameters, memory = carry
+            log_loss, slope = jax.value_and_grad(log_loss_of)(parameters, problem.x[indices], problem.y[indices])
+            parameters, memory, _ = self._update(
+                parameters, slope, log_loss, memory, self._log_reference(now), now.step_size, hyperparameters
+            )
+            return (parameters, memory), None
+
+        assert self.batch_size is not None
+        (parameters, memory), _ = over_batches(
+            problem, self.batch_size, now.attempts, step, (now.parameters, now.memory)
+        )
+        log_loss = log_loss_of(parameters, problem.x, problem.y)
+        return now._replace(parameters=parameters, memory=memory._replace(log_reference=log_loss), log_loss=log_loss)
+
+    def _log_reference(self, now: State) -> Array:
+        return now.memory.log_reference
+
+    def _update(self, parameters, slope, log_loss, memory: Memory, log_reference, step_size, hyperparameters):
+        """One update with `slope = grad log L` in the parameters: parameters, memory, the log of its step on L."""
+        frame = memory.frame
+        if self.remembers_loss:
+            frame = jnp.maximum(log_loss, frame - self.slack(hyperparameters))
+        fade, share = jnp.exp(memory.frame - frame), jnp.exp(log_loss - frame) if self.remembers_loss else 1.0
+        numbers = _numbers(hyperparameters, frame, parameters)
+        direction, state = self.direction(slope, jnp.asarray(share), _faded(memory.state, fade), numbers)
+        updates = memory.updates + 1
+        log_step = jnp.log(step_size) - hyperparameters["decay"] * jnp.log(updates + 1.0)
+        kept = 1 - jnp.exp(log_step) * hyperparameters["weight_decay"]
+        scale = jnp.exp(log_step + self.log_scale(hyperparameters, log_reference, frame, log_loss))
+        parameters = jax.tree.map(lambda p, d: (kept * p - scale * d).astype(p.dtype), parameters, direction)
+        memory = memory._replace(frame=frame, updates=updates, state=state)
+        return parameters, memory, self.log_eta(log_step, slope, log_loss)
+
+
+def _faded(state: Any, factor: Array) -> Any:
+    """The state in another frame: every real number of it is of degree 1 in the gradient."""
+    return jax.tree.map(
+        lambda leaf: (factor * leaf).astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, state
+    )
+
+
+def _numbers(hyperparameters: Hyperparameters, frame: Array, parameters: Any) -> dict[str, Array]:
+    """The hyperparameters in the parameters' precision; `eps` in units of the frame, never 0: 0/0 is no number."""
+    dtype = jax.tree.leaves(parameters)[0].dtype
+    numbers = dict(hyperparameters)
+    if "log_eps" in numbers:
+        smallest = jnp.asarray(1e-30 if dtype == jnp.float32 else 1e-300, frame.dtype)
+        numbers["eps"] = jnp.maximum(smallest, jnp.exp(numbers["log_eps"] - frame))
+    return {name: jnp.asarray(value).astype(dtype) for name, value in numbers.items()}
+
+
+@dataclass(frozen=True)
+class Remembering(Transformed):
+    """The settings of a first moment."""
+
+    b1: float = setting(0.9, "decay of the first moment", least=0, below=1, traced=True)
+    memory: str = setting(
+        "loss", "what is remembered: loss: grad L; log_loss: grad log L", choices=("loss", "log_loss")
+    )
+
+    @property
+    def remembers_loss(self):
+        return self.memory == "loss"
+
+    def hyperparameters(self):
+        return super().hyperparameters() | {"b1": self.b1}
+
+    def slack(self, hyperparameters):
+        return -jnp.log(hyperparameters["b1"])
+
+
+@dataclass(frozen=True)
+class LossScaled(LossBased, Transformed):
+    """Rules whose direction is a step on `L`: `lr Lref^(1/frac - 1)`, accept/reject; or constant by `accept=any`."""
+
+    accept: str = setting(
+        "lower",
+        "lower: the loss-based step, refused where the loss is higher; any: a step of lr on L, always taken",
+        choices=("any", "lower"),
+    )
+    reference: str = setting(
+        "previous",
+        "Lref is the loss one accepted step earlier (the paper), or where the step starts",
+        choices=("previous", "present"),
+    )
+
+    def hyperparameters(self):
+        found = super(LossBased, self).hyperparameters() | LossBased.hyperparameters(self)
+        return found if self.accept == "lower" else found | {"exponent": 0.0}
+
+    def _log_reference(self, now):
+        return now.log_loss if self.reference == "present" else now.memory.log_reference
+
+    def log_scale(self, hyperparameters, log_reference, frame, log_loss):
+        of_direction = frame if self.remembers_loss else log_loss
+        return hyperparameters["exponent"] * log_reference + of_direction

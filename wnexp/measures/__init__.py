@@ -4,6 +4,7 @@
 """
 
 from wnexp.measures.base import Measure
+from wnexp.measures.geometry import InGeometries
 from wnexp.measures.limit import GradientDirection, LimitCosine
 from wnexp.measures.margins import Margins, Progress, TestSet, TrainAccuracy
 from wnexp.measures.neurons import Neurons
@@ -17,5 +18,6 @@ MEASURES: dict[str, Measure] = {
     "limit_cosine": LimitCosine(),
     "neurons": Neurons(),
     "samples": Samples(),
+    "geometry": InGeometries(),
     "gradient_direction": GradientDirection(),
 }

@@ -21,6 +21,7 @@ in [-1, 1] is 1 exactly at a KKT point of `min N(w)` s.t. margins of at least 1:
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -43,8 +44,26 @@ def _svd(leaf: Array) -> tuple[Array, Array, Array]:
     return u, s, vt
 
 
-def _singular_values(leaf: Array) -> Array:
-    return jnp.linalg.svd(_matrix(leaf), compute_uv=False) if leaf.ndim > 1 else jnp.abs(leaf)
+class Blocks:
+    """The leaves of a tree, divided by its largest entry; what norms have in common is computed once."""
+
+    def __init__(self, tree: Any):
+        leaves = jax.tree.leaves(tree)
+        self.largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+        safe = jnp.where(self.largest > 0, self.largest, 1.0)
+        self.leaves = [leaf / safe for leaf in leaves]
+        self.entries = [jnp.abs(leaf) for leaf in self.leaves]
+
+    @cached_property
+    def singular_values(self) -> Leaves:
+        """Of every leaf; the entries of a vector."""
+        return [
+            jnp.linalg.svd(_matrix(leaf), compute_uv=False) if leaf.ndim > 1 else jnp.abs(leaf) for leaf in self.leaves
+        ]
+
+
+def _blocks(tree: Any) -> Blocks:
+    return tree if isinstance(tree, Blocks) else Blocks(tree)
 
 
 def polar(matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
@@ -71,13 +90,16 @@ POLARS: dict[str, Polar] = {"svd": polar, "newton_schulz": newton_schulz}
 
 @dataclass(frozen=True)
 class Geometry:
-    """A norm over the leaves of a tree, its dual, and steepest descent in it; a row of `GEOMETRIES`."""
+    """A norm over the leaves of a tree, its dual, and steepest descent in it; a row of `GEOMETRIES`.
 
-    def norm(self, leaves: Leaves) -> Array:
+    Trees may come as `Blocks`, which several norms share.
+    """
+
+    def norm(self, blocks: Blocks) -> Array:
         """`N`."""
         raise TypeError(f"{type(self).__name__} has no norm")
 
-    def dual(self, leaves: Leaves) -> Array:
+    def dual(self, blocks: Blocks) -> Array:
         """`N*`."""
         raise TypeError(f"{type(self).__name__} has no dual")
 
@@ -86,32 +108,24 @@ class Geometry:
         raise TypeError(f"{type(self).__name__} has no directions")
 
     def log_norm(self, tree: Any) -> Float[Array, ""]:
-        """`log N(tree)` (nats), the tree scaled by its largest entry first."""
-        largest, leaves = _scaled(tree)
-        return jnp.log(largest) + jnp.log(self.norm(leaves))
+        """`log N(tree)` (nats)."""
+        blocks = _blocks(tree)
+        return jnp.log(blocks.largest) + jnp.log(self.norm(blocks))
 
     def log_dual(self, tree: Any) -> Float[Array, ""]:
         """`log N*(tree)` (nats)."""
-        largest, leaves = _scaled(tree)
-        return jnp.log(largest) + jnp.log(self.dual(leaves))
+        blocks = _blocks(tree)
+        return jnp.log(blocks.largest) + jnp.log(self.dual(blocks))
 
     def alignment(self, weights: Any, gradient: Any) -> Float[Array, ""]:
         """The generalized alignment `b_N` of weights and a gradient of the same structure."""
-        (_, w), (_, g) = _scaled(weights), _scaled(gradient)
-        product = sum(jnp.vdot(a, b) for a, b in zip(w, g, strict=True))
+        w, g = _blocks(weights), _blocks(gradient)
+        product = jnp.sum(jnp.stack([jnp.sum(a * b) for a, b in zip(w.leaves, g.leaves, strict=True)]))
         return jnp.clip(-product / (self.norm(w) * self.dual(g)), -1.0, 1.0)
 
     def steepest(self, tree: Any, polar: Polar = polar) -> Any:
         """`d` with `N(d) = 1` and `<d, tree> = N*(tree)`; 0 for a tree of zeros."""
-        _, leaves = _scaled(tree)
-        return jax.tree.unflatten(jax.tree.structure(tree), self.directions(leaves, polar))
-
-
-def _scaled(tree: Any) -> tuple[Array, Leaves]:
-    leaves = jax.tree.leaves(tree)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
-    safe = jnp.where(largest > 0, largest, 1.0)
-    return largest, [leaf / safe for leaf in leaves]
+        return jax.tree.unflatten(jax.tree.structure(tree), self.directions(Blocks(tree).leaves, polar))
 
 
 def _sum(leaves: Leaves) -> Array:
@@ -126,14 +140,14 @@ def _largest(leaves: Leaves) -> Array:
 class Euclidean(Geometry):
     """l2."""
 
-    def norm(self, leaves):
-        return jnp.sqrt(_sum([jnp.square(leaf) for leaf in leaves]))
+    def norm(self, blocks):
+        return jnp.sqrt(_sum([jnp.square(leaf) for leaf in blocks.leaves]))
 
-    def dual(self, leaves):
-        return self.norm(leaves)
+    def dual(self, blocks):
+        return self.norm(blocks)
 
     def directions(self, leaves, polar):
-        size = self.norm(leaves)
+        size = jnp.sqrt(_sum([jnp.square(leaf) for leaf in leaves]))
         return [leaf / jnp.where(size > 0, size, 1.0) for leaf in leaves]
 
 
@@ -141,11 +155,11 @@ class Euclidean(Geometry):
 class LargestEntry(Geometry):
     """linf."""
 
-    def norm(self, leaves):
-        return _largest([jnp.abs(leaf) for leaf in leaves])
+    def norm(self, blocks):
+        return _largest(blocks.entries)
 
-    def dual(self, leaves):
-        return _sum([jnp.abs(leaf) for leaf in leaves])
+    def dual(self, blocks):
+        return _sum(blocks.entries)
 
     def directions(self, leaves, polar):
         return [jnp.sign(leaf) for leaf in leaves]
@@ -166,11 +180,11 @@ def _largest_entry(leaf: Array) -> Array:
 class SumOfEntries(Geometry):
     """l1."""
 
-    def norm(self, leaves):
-        return _sum([jnp.abs(leaf) for leaf in leaves])
+    def norm(self, blocks):
+        return _sum(blocks.entries)
 
-    def dual(self, leaves):
-        return _largest([jnp.abs(leaf) for leaf in leaves])
+    def dual(self, blocks):
+        return _largest(blocks.entries)
 
     def directions(self, leaves, polar):
         sizes = [jnp.max(jnp.abs(leaf)) for leaf in leaves]
@@ -181,11 +195,11 @@ class SumOfEntries(Geometry):
 class Spectral(Geometry):
     """The largest singular value of all layers."""
 
-    def norm(self, leaves):
-        return _largest([_singular_values(leaf) for leaf in leaves])
+    def norm(self, blocks):
+        return _largest(blocks.singular_values)
 
-    def dual(self, leaves):
-        return _sum([_singular_values(leaf) for leaf in leaves])
+    def dual(self, blocks):
+        return _sum(blocks.singular_values)
 
     def directions(self, leaves, polar):
         return [polar(_matrix(leaf)).reshape(leaf.shape) if leaf.ndim > 1 else jnp.sign(leaf) for leaf in leaves]
@@ -195,11 +209,11 @@ class Spectral(Geometry):
 class Nuclear(Geometry):
     """The sum of all singular values of all layers."""
 
-    def norm(self, leaves):
-        return _sum([_singular_values(leaf) for leaf in leaves])
+    def norm(self, blocks):
+        return _sum(blocks.singular_values)
 
-    def dual(self, leaves):
-        return _largest([_singular_values(leaf) for leaf in leaves])
+    def dual(self, blocks):
+        return _largest(blocks.singular_values)
 
     def directions(self, leaves, polar):
         sizes, directions = zip(*map(self._rank_one, leaves), strict=True)

@@ -37,6 +37,7 @@ class Images(Sampled):
             test_y=raw.test_y,
             image=(height, width, channels),
             source=f"data={self.published_as}",
+            classes=self.classes,
         )
 
     def files(self):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wnexp import resources
 from wnexp.errors import UserError
 
 
@@ -29,10 +30,12 @@ def locate(name: str, source: Published, directory: str | None) -> list[Path]:
     Raises `UserError` for missing files, a folder with other contents and a download that fails.
     """
     if directory is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("wnexp") / name
-        return [_download(name, source, file, folder) for file in source.files]
+        if (cache := resources.cache_folder()) is None:
+            raise UserError(
+                f"data={name}: no cache folder to look in, since there is no HOME; "
+                f"data.dir=DIR names a folder with {source.needed}"
+            )
+        return [_download(name, source, file, cache / name) for file in source.files]
     folder = Path(directory).expanduser()
     if not folder.is_dir():
         raise UserError(f"data.dir={directory}: {'not a folder' if folder.exists() else 'no such folder'}")

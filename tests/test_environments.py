@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +31,9 @@ JAX = (
     {"JAX_PLATFORM_NAME": "cuda"},
     {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16"},
     {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    {"JAX_COMPILATION_CACHE_DIR": "/proc/nowhere"},
+    {"JAX_COMPILATION_CACHE_DIR": "/dev/null", "JAX_RAISE_PERSISTENT_CACHE_ERRORS": "1"},
+    {"XLA_FLAGS": "--xla_cpu_enable_fast_math=false"},
 )
 REFUSED = (
     {"JAX_PLATFORMS": "cuda"},
@@ -37,6 +41,9 @@ REFUSED = (
     {"JAX_DEFAULT_PRNG_IMPL": "nonsense"},
     {"JAX_DEBUG_NANS": "maybe"},
     {"JAX_DEFAULT_DEVICE": "nonsense"},
+    {"XLA_FLAGS": "--nonsense"},
+    {"XLA_FLAGS": "--xla_cpu_enable_fast_math=maybe"},
+    {"XLA_FLAGS": "no_file"},
 )
 
 
@@ -122,6 +129,7 @@ import pwd
 def getpwuid(number): raise KeyError(number)
 pwd.getpwuid = getpwuid
 """
+ROOT = Path(__file__).resolve().parents[1]
 NO_CACHE = "env -u JAX_COMPILATION_CACHE_DIR"
 # The shell's line around a command, and the exit code; where it is 1, one or two lines say why.
 SHELLS = {
@@ -131,7 +139,7 @@ SHELLS = {
     "closed input and output": ("{command} <&- >&-; echo $? >code", (0,)),
     "full disk": ("{command} >/dev/full; echo $? >code", (1,)),
     "no home": (f"{NO_CACHE} -u HOME {{command}}; echo $? >code", (0,)),
-    "nobody": (f"{NO_CACHE} -u HOME PYTHONPATH=. {{command}}; echo $? >code", (0,)),
+    "nobody": (f"{NO_CACHE} -u HOME PYTHONPATH=.:{ROOT} {{command}}; echo $? >code", (0,)),
     "home that cannot be written": (f"{NO_CACHE} HOME=/proc {{command}}; echo $? >code", (0,)),
     "no folder for temporary files": ("env TMPDIR=/nowhere {command}; echo $? >code", (0,)),
     "ascii": ("env PYTHONIOENCODING=ascii {command}; echo $? >code", (0,)),
@@ -158,6 +166,17 @@ def test_no_stack_trace(plain, tmp_path, shell, name):
     code = int((folder / "code").read_text())
     assert code in codes, done.stderr
     assert code == 0 or done.stderr or "pipe" in shell
+
+
+@pytest.mark.parametrize("shell", ["nobody", "home that cannot be written"])
+def test_data_of_a_cache_that_cannot_be_had(tmp_path, shell):
+    """No folder called ~ is made; no network is needed for the line."""
+    (tmp_path / "sitecustomize.py").write_text(NO_PASSWORDS)
+    line = SHELLS[shell][0].format(command=f"{sys.executable} -m wnexp train data=kmnist outputs=new")
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert (tmp_path / "code").read_text().strip() == "1"
+    assert "data=kmnist" in done.stderr and "data.dir=" in done.stderr and len(done.stderr.splitlines()) <= 2
+    assert not (tmp_path / "~").exists()
 
 
 def test_a_name_too_long_in_bytes_is_one_line(wnexp):

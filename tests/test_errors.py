@@ -22,3 +22,9 @@ def test_a_lack_of_memory_is_one_line(error):
     message = explain(error)
     assert message is not None and message.startswith("not enough memory for a run of this size (")
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("words", ["data=file data.path", "data=mnist data.dir", "model.initial_weights"])
+def test_a_home_that_nobody_has_is_one_line(inside, words):
+    code, _, err = inside("train", *f"{words}=~nobody-of-this-name/d".split())
+    assert code == 1 and "~ in a path stands for no folder here" in err and len(err.splitlines()) == 1

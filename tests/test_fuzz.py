@@ -56,7 +56,7 @@ def test_idx_files(tmp_path, random, count, compress):
     array = random.integers(0, 256, (6, 5, 4))
     path, content = tmp_path / "x", idx(array)
     content = gzip.compress(content, mtime=0) if compress else content
-    assert refusals(path, content, lambda: image_files._named(path, image_files.read_idx), random, count) > count / 4
+    assert refusals(path, content, lambda: image_files.named(path, image_files.read_idx), random, count) > count / 4
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of texts in the oldest protocol
@@ -64,7 +64,7 @@ def test_cifar_batches(tmp_path, random, count):
     path = tmp_path / "x"
 
     def read():
-        x, y = image_files._named(path, lambda path: image_files._read_batch(path.read_bytes()))
+        x, y = image_files.named(path, lambda path: image_files._read_batch(path.read_bytes(), b"labels"))
         assert x.dtype == y.dtype == np.uint8 and x.shape[1:] == (32, 32, 3)
 
     for protocol in (0, 2, 4):

@@ -34,3 +34,14 @@ def test_cores_are_those_that_this_process_may_use(monkeypatch):
     assert 1 <= resources.cores() <= (os.cpu_count() or 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
     assert resources.cores() == 1
+
+
+@pytest.mark.parametrize("found", [Path("~/.cache/wnexp"), RuntimeError("no home"), OSError("no home")])
+def test_no_home_is_no_cache_folder(monkeypatch, found):
+    def user_cache_path(name):
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr("platformdirs.user_cache_path", user_cache_path)
+    assert resources.cache_folder() is None

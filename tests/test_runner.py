@@ -20,7 +20,7 @@ from wnexp.data.generated import LinSep
 from wnexp.errors import UserError
 from wnexp.nn.initializers import initialize
 from wnexp.nn.weights import to_arrays
-from wnexp.runs import files, identity, lock, snapshots, writer
+from wnexp.runs import files, lock, snapshots, writer
 from wnexp.runs import status as statuses
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -508,16 +508,3 @@ def test_what_a_user_has_noted_is_kept(tmp_path, monkeypatch):
     for _ in range(2):
         assert runner.run_in(tmp_path, compose(*WATCHED)).extra == {"note": "half of it"}
         assert status(tmp_path)["status"] == "finished" and status(tmp_path)["note"] == "half of it"
-
-
-def test_files_that_are_gone_are_told_from_files_that_have_changed(tmp_path):
-    """As `prune` says it of a copied run."""
-    weights_of(tmp_path, w=0)
-    config = compose(f"model.initial_weights={tmp_path}/w.safetensors")
-    run = Run(tmp_path)
-    run.__dict__["status"] = Status(status="finished", config=identity.identity(config), seeds=[])
-    assert runner.changed_files(run, config) == []
-    weights_of(tmp_path, w=1)
-    assert runner.changed_files(run, config) == [f"model.initial_weights={tmp_path}/w.safetensors (other contents)"]
-    (tmp_path / "w.safetensors").unlink()
-    assert runner.changed_files(run, config) == [f"model.initial_weights={tmp_path}/w.safetensors (not there)"]

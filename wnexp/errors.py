@@ -22,6 +22,8 @@ def explain(error: BaseException) -> str | None:
         return f"{name}={os.environ[name]}: {str(error).splitlines()[0]}"
     if isinstance(error, UnicodeEncodeError) and error.reason.startswith("surrogates"):
         return "the name of a file or folder is not UTF-8, which tables need; rename it, or set a locale of UTF-8"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of ~ and ~NAME
+        return f"~ in a path stands for no folder here: {error}"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     return None

@@ -28,8 +28,8 @@ from wnexp.errors import UserError
 from wnexp.nn import losses, network
 from wnexp.nn import weights as weight_files
 from wnexp.nn.network import Network
-from wnexp.runner import changed_files, reopen
-from wnexp.runs import snapshots, tables
+from wnexp.runner import reopen
+from wnexp.runs import moved, snapshots, tables
 from wnexp.runs.files import write_table
 from wnexp.runs.reader import Run
 from wnexp.training.devices import open_devices
@@ -62,6 +62,7 @@ class Prunable(NamedTuple):
     precision: str
     dataset: Dataset
     network: Network
+    elsewhere: Mapping[str, str]  # setting -> where its file is now
 
 
 def hidden_layers(architecture: Network) -> range:
@@ -132,18 +133,22 @@ def smaller(weights, kept: Sequence[np.ndarray]):
     return layers
 
 
-def open_run(run: Run) -> Prunable:
-    """Rebuild what a run trained. Raises `UserError`, `NothingToPrune` where it has no snapshots or hidden neurons."""
+def open_run(run: Run, elsewhere: Mapping[str, str] | None = None) -> Prunable:
+    """Rebuild what a run trained, its files at the places `elsewhere`: setting -> path.
+
+    Raises `UserError`, `NothingToPrune` where it has no snapshots or hidden neurons.
+    """
     directory = run.directory
     if not run.snapshot_losses:
         message = f"{directory} has no snapshots at log losses; train with snapshots=[-10,-100], for instance"
         raise NothingToPrune(message)
     if not run.seeds:
         raise NothingToPrune(f"{directory} has no seed recorded yet; `wnexp runs` shows whether it is still running")
-    reopened = reopen(run)
+    reopened = reopen(run, elsewhere)
     config = reopened.config
-    if changed := changed_files(run, config):
-        raise UserError(f"{directory}: files it was trained on are not where or what they were: {', '.join(changed)}")
+    if changed := moved.changed_files(run, config):
+        told = ", ".join(f"{key}={what}" for key, what in changed.items())
+        raise UserError(f"{directory}: files it was trained on are not where or what they were: {told}")
     if not hidden_layers(reopened.network):
         raise NothingToPrune(f"{directory}: a network without hidden layers has no neurons to remove")
     return Prunable(
@@ -153,6 +158,7 @@ def open_run(run: Run) -> Prunable:
         precision=config.precision,
         dataset=reopened.dataset,
         network=reopened.network,
+        elsewhere=elsewhere or {},
     )
 
 
@@ -196,14 +202,15 @@ def prune(
     asked: Sequence[str] | None = None,
     together: bool = False,
     save: float | int | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Pruned:
-    """The curves of one run, written to `pruning.parquet`.
+    """The curves of one run, written to `pruning.parquet`, its files at the places `elsewhere`: setting -> path.
 
     `asked` are the scores (None: all); `save` writes every level's network without that percent of its neurons, by
     the first score asked for, as `pruned=90,score=final_norm,ranked=layer,log_loss=-300.safetensors`.
     Raises `UserError`.
     """
-    of = open_run(run)
+    of = open_run(run, elsewhere)
     wanted, ranked_by = _wanted(run, asked), "global" if together else "layer"
     device = open_devices("auto", of.precision)[0]
     data = of.dataset
@@ -247,7 +254,9 @@ def _command(of: Prunable, seed: int, path: Path, layers) -> str:
     """The command that trains a smaller network on: the run's own, with the sizes and weights of the network."""
     stored = of.run.directory / ".hydra" / "overrides.yaml"
     overrides = [str(text) for text in OmegaConf.load(stored)] if stored.is_file() else []
-    words = [text for text in overrides if not text.lstrip("+").startswith(_REPLACED)]
+    replaced = (*_REPLACED, *(f"{key}=" for key in of.elsewhere))
+    words = [text for text in overrides if not text.lstrip("+").startswith(replaced)]
+    words += [f"{key}={place}" for key, place in of.elsewhere.items() if key != "model.initial_weights"]
     shown = path.resolve()
     shown = shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
     words += [f"seed={seed}", *_sizes(of.model, layers), f"model.initial_weights={shown}"]

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from wnexp import signals
 from wnexp.config.schema import Config, flat, flat_defaults
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError, explain
-from wnexp.runs import identity, lock, snapshots, status
+from wnexp.runs import identity, lock, moved, snapshots, status
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -190,28 +190,22 @@ class Reopened(NamedTuple):
     network: Any  # `nn.network.Network`, as the run's model makes it for these data
 
 
-def reopen(run: Run) -> Reopened:
-    """The configuration, data set and network of a run. Raises `UserError` where they cannot be had any more.
+def reopen(run: Run, elsewhere: Mapping[str, str] | None = None) -> Reopened:
+    """The configuration, data set and network of a run, its files at the places `elsewhere`: setting -> path.
 
-    One that an earlier version has written is read too.
+    One that an earlier version has written is read too. Raises `UserError` where they cannot be had any more, the data
+    because their files are gone or have changed.
     """
     from wnexp.config.compose import from_flat, upgraded
     from wnexp.training.options import OPTIONS
 
     settings = run.settings if run.status.schema == status.SCHEMA else upgraded(run.settings, OPTIONS)
-    config = from_flat(settings, OPTIONS)
+    config = from_flat(moved.found_again(run, settings, elsewhere or {}, OPTIONS), OPTIONS)
+    lost = [f"{key}={what}" for key, what in moved.changed_files(run, config).items() if key.startswith("data.")]
+    if lost:
+        raise UserError(f"{shown(run.directory)}: its data are not where or what they were: {', '.join(lost)}")
     dataset = config.data.load()
     return Reopened(config=config, settings=flat(config), dataset=dataset, network=build_network(config, dataset))
-
-
-def changed_files(run: Run, config: Config) -> list[str]:
-    """The settings whose files are no longer those that a run was trained on, `key=PATH (what is wrong)`."""
-    now, found = identity.identity(config), []
-    for key, digest in run.config.items():
-        if identity.is_digest(key) and now.get(key) != digest:
-            name = identity.digested(key)
-            found.append(f"{name}={now[name]} ({'other contents' if key in now else 'not there'})")
-    return found
 
 
 def _as_now(config: Config, stored: Status, now: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,12 @@ import pytest
 
 from tests.helpers import compose, idx
 from wnexp import runner
+from wnexp.config.schema import flat_defaults
 from wnexp.data import DATA_SETS
 from wnexp.data.dataset import Dataset, Sampled
 from wnexp.errors import UserError
+from wnexp.runs import identity
+from wnexp.training.options import OPTIONS
 
 X = np.arange(12.0).reshape(4, 3)
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -145,3 +148,69 @@ def test_images_and_test_sets_fit_the_training_set():
         made([0, 1, 2, 0]).train_y = np.array([7])
     with pytest.raises(UserError, match="labels 0, 5"):
         dataclasses.replace(made([0, 1, 2, 0]), train_y=np.array([0, 5, 5, 5]))
+
+
+def test_classes_of_images_are_chosen(tmp_path):
+    images, _ = write_images(tmp_path, [3, 8, 5, 3, 9, 8], [8, 1, 3])
+    data = load_images(tmp_path, classes=[8, 3])
+    assert data.train_y.tolist() == [1, -1, 1, -1] and data.test_y.tolist() == [-1, 1] and data.chosen == (8, 3)
+    wanted = (images[[0, 1, 3, 5]].reshape(4, -1) / 255 - 0.1307) / 0.3081
+    np.testing.assert_allclose(data.train_x, wanted, atol=1e-6)
+    more = load_images(tmp_path, classes=[5, 9, 3])
+    assert more.train_y.tolist() == [2, 0, 2, 1] and more.test_y.tolist() == [2] and more.outputs == 3
+
+
+def test_classes_of_digits_and_of_files_are_chosen(tmp_path):
+    whole, part = (dataclasses.replace(DATA_SETS["digits"], classes=classes).load() for classes in (None, [3, 8]))
+    rows = np.isin(whole.train_y, (3, 8))
+    np.testing.assert_array_equal(part.train_x, whole.train_x[rows])
+    assert part.train_y.tolist() == np.where(whole.train_y[rows] == 8, 1, -1).tolist() and part.image == (8, 8, 1)
+    np.savez(tmp_path / "d.npz", train_x=X, train_y=[7, -2, 7, 4], test_x=X[:1], test_y=[1])
+    source = dataclasses.replace(DATA_SETS["file"], path=str(tmp_path / "d.npz"))
+    with pytest.raises(UserError, match="labels -2, 4, 7"):  # gaps
+        source.load()
+    data = dataclasses.replace(source, classes=[7, -2]).load()
+    assert data.train_y.tolist() == [-1, 1, -1] and not len(data.test_x)
+
+
+def test_classes_of_ones_own_data_set_are_chosen():
+    """By its reader or by what loads it."""
+    assert Own(classes=[1, -1]).load().train_y.tolist() == [1, -1, -1, 1]
+    with pytest.raises(UserError, match=r"data\.classes=\[1,2\]: no training sample has label 2; data has the labels"):
+        Own(classes=[1, 2]).load()
+
+
+def test_classes_that_are_chosen_go_with_subsets_and_parity(tmp_path):
+    write_images(tmp_path, [1, 2, 3, 4] * 5, [4])
+    data = load_images(tmp_path, classes=[1, 2, 4], labels="parity", train_samples=14)
+    assert data.outputs == 1 and data.test_y.tolist() == [-1] and sorted(set(data.train_y.tolist())) == [-1, 1]
+    assert load_images(tmp_path, classes=[1, 2, 4], labels="parity").train_y.tolist() == [1, -1, -1] * 5
+    with pytest.raises(UserError, match="train_samples=16 is more than the 15"):
+        load_images(tmp_path, classes=[1, 2, 4], train_samples=16)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("data=digits data.classes=[3,11]", r"data.classes=\[3,11\]: no training sample has label 11; data=digits has"),
+        ("data=digits data.classes=[3]", "two or more different integers"),
+        ("data=digits data.classes=[3,3]", "two or more different integers"),
+        ("data=digits data.classes=[]", "two or more different integers"),
+        ("data=digits data.classes=3", "data.classes: a list is needed"),
+        ("data=gaussian data.classes=[3,8]", "data.classes: one value is needed, not a list"),
+        ("data=lin_sep data.classes=[3,8]", "data.classes is not a setting of the options chosen"),
+    ],
+)
+def test_classes_that_cannot_be_chosen(words, message):
+    with pytest.raises(UserError, match=message) as error:
+        compose(*words.split()).data.load()
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_classes_are_part_of_what_a_run_is_and_default_to_what_runs_had():
+    settings = [identity.identity(compose("data=digits", *words)) for words in ((), ("data.classes=[3,8]",))]
+    assert identity.differing_keys(*settings) == ["data.classes (None -> [3, 8])"]
+    before = {key: value for key, value in settings[0].items() if key != "data.classes"}
+    for now, same in zip(settings, (True, False), strict=True):
+        then = identity.with_new_defaults(before, now, flat_defaults(compose("data=digits"), OPTIONS))
+        assert (then == now) is same

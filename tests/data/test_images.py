@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import MNIST_16K, cifar_batch, idx
-from wnexp.data import DATA_SETS, image_files
+from wnexp.data import DATA_SETS, image_files, places, published
 from wnexp.errors import UserError
 
+BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -37,7 +38,7 @@ def write_mnist(folder, train=20, test=10, compress=True):
 
 
 def write_cifar(path, batches=None):
-    batches = batches or {name: cifar_batch(10, seed) for seed, name in enumerate(image_files._BATCHES)}
+    batches = batches or {name: cifar_batch(10, seed) for seed, name in enumerate(BATCHES)}
     with tarfile.open(path, "w:gz") as archive:
         for name, content in batches.items():
             member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
@@ -115,7 +116,7 @@ def test_a_folder_with_some_files_missing_and_no_folder(tmp_path):
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
 def test_cifar_archive_whatever_its_pickle_protocol(tmp_path, protocol):
-    batches = {name: cifar_batch(10, seed, protocol) for seed, name in enumerate(image_files._BATCHES)}
+    batches = {name: cifar_batch(10, seed, protocol) for seed, name in enumerate(BATCHES)}
     write_cifar(tmp_path / "cifar-10-python.tar.gz", batches)
     made = load("cifar10", dir=str(tmp_path))
     assert made.train_x.shape == (50, 3072) and made.test_x.shape == (10, 3072) and made.image == (32, 32, 3)
@@ -146,7 +147,7 @@ class Evil:
 )
 def test_hostile_and_broken_batches_are_refused_and_nothing_runs(tmp_path, monkeypatch, content, reason):
     monkeypatch.chdir(tmp_path)
-    write_cifar(tmp_path / "cifar-10-python.tar.gz", dict.fromkeys(image_files._BATCHES, content))
+    write_cifar(tmp_path / "cifar-10-python.tar.gz", dict.fromkeys(BATCHES, content))
     with pytest.raises(UserError, match=reason) as error:
         load("cifar10", dir=str(tmp_path))
     assert "cifar-10-python.tar.gz" in str(error.value)
@@ -196,9 +197,9 @@ def mirrored(tmp_path, monkeypatch, server):
     checksums = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (tmp_path / "served").iterdir()}
     files = {f"{name}.gz": checksums[f"{name}.gz"] for name in IDX}
     monkeypatch.setitem(
-        image_files.SOURCES,
+        published.SOURCES,
         "mnist",
-        image_files.Published(files, ("http://127.0.0.1:9/", server), image_files._read_mnist),
+        places.Published(files, ("http://127.0.0.1:9/", server), image_files.read_mnist),
     )
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache")
     return tmp_path
@@ -253,9 +254,9 @@ def test_a_damaged_cache_is_fetched_again(mirrored):
 
 
 def test_no_network_is_one_clear_message(mirrored, inside, monkeypatch):
-    files = image_files.SOURCES["mnist"].files
+    files = published.SOURCES["mnist"].files
     monkeypatch.setitem(
-        image_files.SOURCES, "mnist", image_files.Published(files, ("http://127.0.0.1:9/",), image_files._read_mnist)
+        published.SOURCES, "mnist", places.Published(files, ("http://127.0.0.1:9/",), image_files.read_mnist)
     )
     code, _, err = inside("train", "+experiment=mnist")
     assert code == 1 and "could not be downloaded; tried http://127.0.0.1:9/ (ConnectionError)" in err
@@ -263,9 +264,9 @@ def test_no_network_is_one_clear_message(mirrored, inside, monkeypatch):
 
 
 def test_the_checksums_are_the_published_ones():
-    assert image_files.SOURCES["mnist"].files[f"{IDX[0]}.gz"] == "f68b3c2dcbeaaa9fbdd348bbdeb94873"
-    assert image_files.SOURCES["cifar10"].files == {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}
-    assert all(len(source.mirrors) >= 2 for source in image_files.SOURCES.values())
+    assert published.SOURCES["mnist"].files[f"{IDX[0]}.gz"] == "f68b3c2dcbeaaa9fbdd348bbdeb94873"
+    assert published.SOURCES["cifar10"].files == {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}
+    assert all(len(source.mirrors) >= 2 for source in published.SOURCES.values())
 
 
 @pytest.mark.skipif(not MNIST_16K.is_dir(), reason="the real MNIST files are not here")
@@ -275,5 +276,5 @@ def test_real_mnist():
     assert abs(made.train_x.mean()) < 0.01 and abs(made.train_x.std() - 1) < 0.01
     assert (
         hashlib.md5((MNIST_16K / f"{IDX[2]}.gz").read_bytes()).hexdigest()
-        == image_files.SOURCES["mnist"].files[f"{IDX[2]}.gz"]
+        == published.SOURCES["mnist"].files[f"{IDX[2]}.gz"]
     )

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import io
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,3 +110,14 @@ def test_a_folder_with_other_data_is_not_downloaded_into(tmp_path, monkeypatch, 
     assert str(error.value).startswith(f"data.dir={tmp_path}: ") and len(str(error.value).splitlines()) == 2
     with pytest.raises(UserError, match=r"a\.csv: not a folder"):
         of(name, tmp_path / "a.csv").load()
+
+
+def test_without_a_home_a_folder_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("~/.cache") / name)
+    monkeypatch.setattr("pooch.retrieve", lambda *_, **__: pytest.fail("a download"))
+    for name in ("mnist", "emnist", "cifar100"):
+        with pytest.raises(UserError, match=rf"data={name}: no cache folder to look in.*data\.dir=DIR names") as error:
+            DATA_SETS[name].load()
+        assert len(str(error.value).splitlines()) == 1
+    assert not list(tmp_path.iterdir())

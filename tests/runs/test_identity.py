@@ -1,7 +1,7 @@
 """What makes a run this run: settings, the contents of files, what differs, what another version has."""
 
 from tests.helpers import compose
-from wnexp.data import image_files
+from wnexp.data import published
 from wnexp.runs import identity
 
 
@@ -30,7 +30,7 @@ def test_a_file_is_the_same_in_another_place_and_another_with_other_contents(tmp
 def test_the_files_in_a_folder_of_data_belong_to_the_run(tmp_path):
     config = compose("data=mnist", f"data.dir={tmp_path}")
     assert "data.dir (sha256)" not in identity.identity(config)
-    for name in image_files.SOURCES["mnist"].files:
+    for name in published.SOURCES["mnist"].files:
         (tmp_path / name.removesuffix(".gz")).write_bytes(name.encode())
     (tmp_path / "notes.txt").write_text("not of the data set")
     first = identity.identity(config)

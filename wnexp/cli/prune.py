@@ -9,7 +9,8 @@ from wnexp.cli.plot import PATHS
 NAME, HELP = "prune", "accuracy against hidden neurons removed, from the snapshots of runs"
 DESCRIPTION = """\
 Remove the hidden neurons that rank lowest and measure the accuracy, at every log loss a run has a snapshot at
-(snapshots=[-10,-100,-300]). Writes pruning.parquet into each run directory; `wnexp plot PATH ...` draws it."""
+(snapshots=[-10,-100,-300]). Writes pruning.parquet into each run directory; `wnexp plot PATH ...` draws it.
+data.path=NEW or data.dir=NEW beside PATH says where the data of the runs are now; their contents must be the same."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,16 +45,21 @@ def run(arguments: Namespace) -> int:
         raise UsageError("--save takes one percent (wnexp prune --help)")
     from wnexp import pruning
     from wnexp.cli import terminal
+    from wnexp.config import overrides
     from wnexp.runs import reader
     from wnexp.runs.files import shown
 
-    runs = reader.load(arguments.paths)
+    words = [str(path) for path in arguments.paths]
+    existing = [word for word in words if Path(word).exists()]  # a run directory may be called data.path=...
+    rest, elsewhere = overrides.elsewhere([word for word in words if word not in existing])
+    given = [path for path in arguments.paths if str(path) in (*existing, *rest)]
+    runs = reader.load(given)
     percents = arguments.percent or pruning.PERCENTS
     save = arguments.save[0] if arguments.save else None
-    results = pruning.prune_all(runs, percents, arguments.scores, arguments.together, save)
+    results = pruning.prune_all(runs, percents, arguments.scores, arguments.together, save, elsewhere)
     terminal.report_pruning({run.directory: result.rows for run, result in results.items()})
     for path, command in (entry for result in results.values() for entry in result.saved):
         print(f"saved {shown(path)}; train it on:\n  {command}")
-    paths = arguments.paths or [shown(run.directory) for run in runs]
+    paths = given or [shown(run.directory) for run in runs]
     print(f"next: wnexp plot {' '.join(repr(str(path)) for path in paths)}")
     return 0

@@ -19,6 +19,7 @@ USAGE = """\
 usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
        wnexp train -m [GROUP=OPTION,OPTION ...] ...        sweep: one run per combination
        wnexp train --config-from RUN outputs=FOLDER        repeat a run from its run.json
+       wnexp train --config-from RUN data.path=FILE        whose data are elsewhere now, with the same contents
 
 `+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
 options, --config-dir DIR adds your own option files.
@@ -43,6 +44,7 @@ def run(words: list[str]) -> int:
     import hydra
 
     from wnexp.config import compose, hydra_errors, overrides, schema
+    from wnexp.runs import moved
     from wnexp.runs.reader import Run
     from wnexp.training.options import OPTIONS
 
@@ -55,7 +57,9 @@ def run(words: list[str]) -> int:
     try:
         words, repeated = overrides.config_from(words)
         if repeated is not None:
-            words = [*overrides.repeating(Run(repeated).settings, repeated, OPTIONS), *words]
+            words, elsewhere = overrides.elsewhere(words)
+            settings = moved.found_again(stored := Run(repeated), stored.settings, elsewhere, OPTIONS)
+            words = [*overrides.repeating(settings, repeated, OPTIONS), *words]
         words = overrides.prepared(words)
         overrides.check(words, OPTIONS)
         compose.store(OPTIONS)

@@ -150,6 +150,7 @@ def _explained(error: OmegaConfBaseException, options: Options, prefix: str = ""
         return UserError(found.group(1))
     if isinstance(error, ValidationError):
         reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
+        reason = "one value is needed, not a list" if "of type 'ListConfig'" in reason else reason
         reason = "null is not allowed" if re.search("not Optional|NoneType|'None'", reason) else reason
     return UserError(f"{key}: {reason}")
 

@@ -42,7 +42,15 @@ def _exists(value: str) -> bool:
         return False
 
 
-_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir")
+# Settings that are paths of files whose contents a run was trained on.
+MOVABLE = ("data.path", "data.dir", "model.initial_weights")
+_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir", *MOVABLE)
+
+
+def elsewhere(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without those that say where a run's files are now, `data.path=NEW`; and these, setting -> path."""
+    given = {word: word.partition("=") for word in words if word.startswith(tuple(f"{key}=" for key in MOVABLE))}
+    return [word for word in words if word not in given], {key: path for key, _, path in given.values()}
 
 
 def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -3,7 +3,7 @@
 from wnexp.data.arrays import ArrayFile
 from wnexp.data.dataset import Source
 from wnexp.data.generated import ConvRate, Digits, Gaussian, LinSep, SimpleTraj, Xor
-from wnexp.data.images import Images
+from wnexp.data.images import Emnist, Images
 
 DATA_SETS: dict[str, Source] = {
     "lin_sep": LinSep(),
@@ -12,9 +12,13 @@ DATA_SETS: dict[str, Source] = {
     "xor": Xor(),
     "simple_traj": SimpleTraj(),
     "digits": Digits(),
-    # The paper's scaling of MNIST and CIFAR-10; Fashion-MNIST by the mean and deviation of its own pixels.
+    # The paper's scaling of MNIST and CIFAR-10; the others of MNIST's format by the customary mean and deviation of
+    # their own pixels, CIFAR-100 as CIFAR-10.
     "mnist": Images(published_as="mnist", mean=0.1307, deviation=0.3081),
     "fashion_mnist": Images(published_as="fashion_mnist", mean=0.2860, deviation=0.3530),
+    "kmnist": Images(published_as="kmnist", mean=0.1918, deviation=0.3483),
+    "emnist": Emnist(published_as="emnist", mean=0.1722, deviation=0.3309),
     "cifar10": Images(published_as="cifar10", mean=0.5, deviation=0.5),
+    "cifar100": Images(published_as="cifar100", mean=0.5, deviation=0.5),
     "file": ArrayFile(),
 }

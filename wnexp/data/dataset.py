@@ -3,7 +3,8 @@
 Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`; images are flattened.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field, replace
 from math import prod
 from pathlib import Path
 
@@ -19,8 +20,9 @@ _ALLOWED = "allowed: -1 and +1, or 0..k-1, each of them in the training set"
 class Dataset:
     """A data set, checked where it is made, so that there is none with other numbers, shapes or labels.
 
-    Labels may come as numbers of any kind, `(n,)` or `(n, 1)`, two classes as 0 and 1 too. Without a test set `test_x`
-    and `test_y` have no rows. Raises `UserError`, which begins with `source`.
+    Labels may come as numbers of any kind, `(n,)` or `(n, 1)`, two classes as 0 and 1 too. `classes` are the labels,
+    as they came, whose samples are kept: the first becomes class 0 (of two: -1), the next class 1, and so on. Without a
+    test set `test_x` and `test_y` have no rows. Raises `UserError`, which begins with `source`.
     """
 
     train_x: np.ndarray  # (n, d) float32 as it came, else float64
@@ -29,8 +31,10 @@ class Dataset:
     test_y: np.ndarray
     image: tuple[int, int, int] | None = None  # (height, width, channels) if a row is a flattened image
     source: str = "data"  # the setting that the data come from
+    classes: InitVar[Sequence[int] | None] = None
+    chosen: tuple[int, ...] | None = field(init=False, default=None)  # `classes`; None where all are kept
 
-    def __post_init__(self):
+    def __post_init__(self, classes: Sequence[int] | None):
         train_x, train_y = _pair(self.train_x, self.train_y, "train", self.source)
         test_x, test_y = _pair(self.test_x, self.test_y, "test", self.source)
         if not train_x.size:
@@ -40,6 +44,9 @@ class Dataset:
             raise UserError(f"{self.source}: train_x has width {width}, test_x {test_x.shape[1]}; they must agree")
         if self.image is not None and prod(self.image) != width:
             raise UserError(f"{self.source}: images {self.image} are not rows of {width} numbers")
+        if classes is not None:
+            train_x, train_y, test_x, test_y = _keep(classes, train_x, train_y, test_x, test_y, self.source)
+            object.__setattr__(self, "chosen", tuple(classes))
         train_y, test_y = _classes(train_y, test_y, self.source)
         checked = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
         for name, array in checked.items():
@@ -84,6 +91,29 @@ def _looks_like(x: np.ndarray, y: np.ndarray, name: str) -> str:
     return ""
 
 
+def _keep(
+    classes: Sequence[int],
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    source: str,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The samples with these labels, the labels replaced by their places in `classes`. Raises `UserError`."""
+    known = np.unique(train_y)
+    if missing := sorted(set(classes) - set(known.tolist())):
+        raise UserError(
+            f"data.classes={_listed(classes)}: no training sample has label {missing[0]}; "
+            f"{source} has the labels {_shown(known.tolist())}"
+        )
+    order = np.argsort(classes)
+    kept = []
+    for x, y in ((train_x, train_y), (test_x, test_y)):
+        rows = np.isin(y, classes)
+        kept += [x[rows], order[np.searchsorted(classes, y[rows], sorter=order)]]
+    return tuple(kept)
+
+
 def _classes(train: np.ndarray, test: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Both sets' labels as int64, two classes as -1/+1. Raises `UserError`."""
     known = np.unique(train).tolist()
@@ -103,6 +133,10 @@ def _shown(labels: list[float]) -> str:
     return ", ".join(words if len(words) <= 8 else [*words[:4], "...", *words[-3:]])
 
 
+def _listed(classes: Sequence[int]) -> str:
+    return f"[{','.join(map(str, classes))}]"
+
+
 @dataclass(frozen=True)
 class Source:
     """Where data come from; a row of `DATA_SETS`. The same settings give the same arrays."""
@@ -120,6 +154,12 @@ class Source:
 class Sampled(Source):
     """Published or given data, of which a part may be taken."""
 
+    classes: list[int] | None = setting(
+        None,
+        "keep the samples with these labels; two become -1, +1 in that order, more 0..k-1",
+        allowed="null for all, or two or more different integers, like [3,8]",
+        test=lambda classes: len(set(classes)) == len(classes) > 1,
+    )
     seed: int = setting(0, "random seed of the subset", least=0)
     labels: str = setting("classes", "as they are; parity: odd +1, even -1", choices=("classes", "parity"))
     train_samples: int | None = setting(
@@ -127,17 +167,22 @@ class Sampled(Source):
     )
 
     def read(self) -> Dataset:
-        """The whole data set. Raises `UserError`."""
+        """The whole data set, or its `classes` alone: what `Dataset` makes of labels before it checks that there are no
+        gaps. Raises `UserError`."""
         raise TypeError(f"{type(self).__name__} has no read")
 
     def load(self) -> Dataset:
         dataset = self.read()
+        if self.classes is not None and dataset.chosen is None:
+            dataset = replace(dataset, classes=self.classes)
+        chosen = dataset.chosen
         if self.train_samples is not None:
             dataset = self._subset(dataset, self.train_samples)
         if self.labels == "parity":
             if dataset.outputs == 1:
                 raise UserError("data.labels=parity needs more than two classes, 0..k-1")
-            dataset = replace(dataset, train_y=2 * (dataset.train_y % 2) - 1, test_y=2 * (dataset.test_y % 2) - 1)
+            odd = np.array(chosen or range(dataset.outputs)) % 2
+            dataset = replace(dataset, train_y=2 * odd[dataset.train_y] - 1, test_y=2 * odd[dataset.test_y] - 1)
         return dataset
 
     def _subset(self, dataset: Dataset, size: int) -> Dataset:

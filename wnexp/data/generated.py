@@ -161,4 +161,6 @@ class Digits(Sampled):
             test_x=scale * (test_x - mean),
             test_y=test_y,
             image=(8, 8, 1),
+            source="data=digits",
+            classes=self.classes,
         )

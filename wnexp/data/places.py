@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from wnexp import resources
 from wnexp.errors import UserError
 
 
@@ -17,6 +18,11 @@ class Published(NamedTuple):
     folders: tuple[str, ...] = ()  # where tools put the files below the folder that they are given
     unpacked: tuple[str, ...] = ()  # the files that are read as well in place of `files`
 
+    @property
+    def needed(self) -> str:
+        """The files, in words."""
+        return ", ".join(self.files) + (" (or what is in it)" if self.unpacked else "")
+
 
 def locate(name: str, source: Published, directory: str | None) -> list[Path]:
     """The files to read, from `directory`, which is downloaded into if it is empty, or from the user's cache folder.
@@ -24,10 +30,12 @@ def locate(name: str, source: Published, directory: str | None) -> list[Path]:
     Raises `UserError` for missing files, a folder with other contents and a download that fails.
     """
     if directory is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("wnexp") / name
-        return [_download(name, source, file, folder) for file in source.files]
+        if (cache := resources.cache_folder()) is None:
+            raise UserError(
+                f"data={name}: no cache folder to look in, since there is no HOME; "
+                f"data.dir=DIR names a folder with {source.needed}"
+            )
+        return [_download(name, source, file, cache / name) for file in source.files]
     folder = Path(directory).expanduser()
     if not folder.is_dir():
         raise UserError(f"data.dir={directory}: {'not a folder' if folder.exists() else 'no such folder'}")
@@ -39,7 +47,7 @@ def locate(name: str, source: Published, directory: str | None) -> list[Path]:
     if others and not present:
         shown = ", ".join(others[:4]) + (", ..." if len(others) > 4 else "")
         raise UserError(
-            f"data.dir={directory}: {', '.join(source.files)} needed, {shown} found;\n"
+            f"data.dir={directory}: {source.needed} needed, {shown} found;\n"
             "give the folder that holds them, or an empty one to download into"
         )
     return [path for path in present.values() if path] or [
@@ -88,6 +96,6 @@ def _download(name: str, source: Published, file: str, folder: Path) -> Path:
             raise UserError(f"data={name}: {folder} cannot be written ({reason}); give data.dir=FOLDER") from None
     raise UserError(
         f"data={name}: {file} could not be downloaded; tried {', '.join(tried)};\n"
-        f"offline: put {', '.join(source.files)} in a folder and give data.dir=FOLDER "
+        f"offline: put {source.needed} in a folder and give data.dir=FOLDER "
         "(an empty folder is downloaded into)"
     )

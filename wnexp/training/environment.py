@@ -4,14 +4,18 @@
 """
 
 import os
+import re
+import subprocess
+import sys
+import warnings
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import jax
-from platformdirs import user_cache_path
 
 from wnexp.errors import UserError
-from wnexp.resources import cores
+from wnexp.resources import cache_folder, cores
 
 _PINNED: dict[str, Any] = {
     # The bits of every shuffle.
@@ -36,6 +40,7 @@ _PINNED: dict[str, Any] = {
     "jax_enable_checks": False,
     "jax_no_execution": False,
     "jax_no_tracing": False,
+    "jax_raise_persistent_cache_errors": False,
     # The device is a setting.
     "jax_default_device": None,
     "jax_platform_name": "",
@@ -43,7 +48,13 @@ _PINNED: dict[str, Any] = {
 
 
 def pin() -> None:
-    """Set what a run depends on, a device per core, and where compiled programs are kept."""
+    """Set what a run depends on, a device per core, and where compiled programs are kept.
+
+    Raises `UserError` for XLA_FLAGS that XLA would end the process for.
+    """
+    _check_flags(os.environ.get("XLA_FLAGS", ""))
+    # Kept or not, a program is the same.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     for name, value in _PINNED.items():
         with suppress(AttributeError):  # another version of JAX, which has no such setting
             jax.config.update(name, value)
@@ -54,14 +65,27 @@ def pin() -> None:
         _keep_programs()
 
 
+@cache
+def _check_flags(flags: str) -> None:
+    """Let a process of its own read the flags, if there are any: XLA calls abort for one that it does not know."""
+    if not flags.strip() or not sys.executable:
+        return
+    probe = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    with suppress(OSError):
+        done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+        refusal = re.search(r"^[EF]\d{4} .*?\] (.*)", done.stderr, re.MULTILINE)  # of XLA's log
+        if done.returncode and refusal:
+            raise UserError(f"XLA_FLAGS={flags}: {refusal[1].strip()}")
+
+
 def _keep_programs() -> None:
     """Keep compiled programs in the user's cache folder, where there is one."""
-    try:
-        folder = user_cache_path("wnexp") / "jax"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # a home that cannot be written, or none
+    if (own := cache_folder()) is None:
         return
-    if folder.is_absolute() and os.access(folder, os.W_OK):
+    folder = own / "jax"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

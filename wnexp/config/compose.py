@@ -176,10 +176,13 @@ def upgraded(values: Mapping[str, Any], options: Options) -> dict[str, Any]:
 
 
 def _by(key: str, table: Mapping[str, Any]) -> Any:
-    """`${by:${norm.name},{none: 15, swn: 15, ewn: 5}}`: the value for the key; for defaults that depend on a choice."""
-    if key not in table:
+    """`${by:${norm.name},{swn: 15, ewn: 5, else: 1}}`: the value for the key, for defaults that depend on a choice.
+
+    Raises `UserError` where the table has neither the key nor `else`.
+    """
+    if key not in table and "else" not in table:
         raise UserError(f"no value for '{key}' in the configuration's table {dict(table)}")
-    return table[key]
+    return table.get(key, table.get("else"))
 
 
 def _outputs_folder(outputs: Any) -> str:

@@ -22,7 +22,7 @@ logging.getLogger("matplotlib").setLevel(logging.ERROR)
 from matplotlib.figure import Figure
 
 from wnexp import signals
-from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity
+from wnexp.figures import curves, geometry, neurons, norm_gradient, plane, sparsity
 from wnexp.figures.series import Series, load_series
 from wnexp.figures.style import house_style
 from wnexp.resources import cores
@@ -48,6 +48,9 @@ FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
     "norm_distribution": sparsity.norm_distribution,
     "pruning": sparsity.pruning,
     "pruning_scores": sparsity.pruning_scores,
+    "atlas": geometry.atlas,
+    "margin_gap": geometry.margin_gap,
+    "crossover": geometry.crossover,
 }
 
 MOST_PROCESSES = 4  # each imports what it needs to draw, which takes as long as a figure or two

@@ -43,6 +43,7 @@ class Series:
     runs: list[Tables]
     settings: dict[str, str]  # what tells this series from the others
     law: dict[str, Any] | None = None  # of the norm, as `run.json` has it
+    rule: dict[str, Any] = field(default_factory=dict)  # of the step rule, as `run.json` has it
     look: dict[str, Any] = field(default_factory=dict)
     _cache: Tables = field(default_factory=dict)
 
@@ -137,7 +138,9 @@ def load_series(directories: Sequence[Path], most: int | None = None) -> list[Se
     configs = [status.config for status, _ in groups.values()]
     names = telling_apart(configs)
     series = [
-        Series(status.config, members, {name: _text(status.config.get(name)) for name in names}, status.law)
+        Series(
+            status.config, members, {name: _text(status.config.get(name)) for name in names}, status.law, status.rule
+        )
         for status, members in groups.values()
     ]
     series.sort(key=lambda one: (*_rank(one.law), one.label))

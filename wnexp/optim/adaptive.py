@@ -54,6 +54,16 @@ class RmsProp(Eps):
     def remembers_loss(self):
         return self.memory == "loss"
 
+    @property
+    def varied(self):
+        return True
+
+    @property
+    def speed_limit(self):
+        """`|log b2|/2`: the second moment of `grad L` fades no faster, and every later step is shorter."""
+        fades = self.remembers_loss and self.log_eps is None and self.accept == "any" and self.b2 > 0
+        return -math.log(self.b2) / 2 if fades else None
+
     def hyperparameters(self):
         return super().hyperparameters() | {"b2": self.b2}
 
@@ -67,6 +77,11 @@ class RmsProp(Eps):
 @dataclass(frozen=True)
 class Adam(RmsProp, Remembering):
     """The running average of the gradient over the root of its second moment."""
+
+    @property
+    def speed_limit(self):
+        """None where the first moment outlives the root of the second."""
+        return super().speed_limit if self.b1 <= math.sqrt(self.b2) else None
 
     def slack(self, hyperparameters):
         return jnp.minimum(super().slack(hyperparameters), -jnp.log(hyperparameters["b1"]))

@@ -83,6 +83,21 @@ class Rule:
         """The norm whose margin it maximizes on linear models, a name of `nn.geometry`; None where it is none."""
         return "l2"
 
+    @property
+    def varied(self) -> bool:
+        """Whether it has a memory, or a schedule of steps, beside steepest descent in its geometry."""
+        return False
+
+    @property
+    def gap_power(self) -> float | None:
+        """`p` of the gap `t^-p` to the largest margin of a linear model after `t` updates; None where none is known."""
+        return None
+
+    @property
+    def speed_limit(self) -> float | None:
+        """Nats an update that the loss falls by at most in the long run; None where there is no such limit."""
+        return None
+
     def hyperparameters(self) -> dict[str, float | bool]:
         """The traced numbers, `step_size` among them."""
         raise TypeError(f"{type(self).__name__} has no hyperparameters")

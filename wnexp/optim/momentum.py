@@ -50,5 +50,13 @@ class DualAcceleration(Transformed):
     def remembers_loss(self):
         return False
 
+    @property
+    def varied(self):
+        return True
+
+    @property
+    def gap_power(self):
+        return 2.0
+
     def transformation(self, numbers):
         return accelerated_trace()

@@ -44,6 +44,12 @@ class Steepest(Transformed):
     def has_time(self):
         return self.steep_in == "l2" and self.full_batch
 
+    @property
+    def gap_power(self):
+        if self.decay == 0.5:
+            return 0.5  # times log t (Fan et al., Theorem 1)
+        return 1.0 if self.steep_in == "l2" and not self.varied else None
+
     def log_eta(self, log_step, slope, log_loss):
         return log_step - GEOMETRIES["l2"].log_norm(slope) - log_loss if self.has_time else -math.inf
 

@@ -75,6 +75,10 @@ class Transformed(Rule):
     def has_time(self):
         return False
 
+    @property
+    def varied(self):
+        return self.decay > 0
+
     def hyperparameters(self):
         return {
             "step_size": self.step_size,
@@ -234,6 +238,10 @@ class Remembering(Transformed):
     def remembers_loss(self):
         return self.memory == "loss"
 
+    @property
+    def varied(self):
+        return True
+
     def hyperparameters(self):
         return super().hyperparameters() | {"b1": self.b1}
 
@@ -250,6 +258,7 @@ class LossScaled(LossBased, Transformed):
         "lower: the loss-based step, refused where the loss is higher; any: a step of lr on L, always taken",
         choices=("any", "lower"),
     )
+    frac: float = setting(0.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)
     reference: str = setting(
         "previous",
         "Lref is the loss one accepted step earlier (the paper), or where the step starts",

@@ -36,6 +36,7 @@ class Status:
     command: str = ""
     earlier_seconds: float = 0.0  # of the processes before this one
     law: dict[str, Any] | None = None  # of the norm: whether it normalizes, slope of gradient against norm
+    rule: dict[str, Any] = field(default_factory=dict)  # of the step rule: geometry, power of its gap in the updates
     error: str | None = None
     schema: int = SCHEMA
     extra: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +50,14 @@ _SEED_KINDS: dict[str, Any] = {"seed": int, "outcome": str, "log_loss": int | fl
 _LAW_KINDS: dict[str, Any] = {"normalizes": bool, "slope": int | float}
 _PERHAPS: dict[str, Any] = {"steps": int, "attempts": int, "versions": dict, "device": str, "precision": str}
 _PERHAPS |= dict.fromkeys(("wall_seconds", "compile_seconds", "loop_seconds", "earlier_seconds"), int | float)
-_PERHAPS |= {"git_commit": str | None, "command": str, "error": str | None, "law": dict | None, "schema": int}
+_PERHAPS |= {
+    "git_commit": str | None,
+    "command": str,
+    "error": str | None,
+    "law": dict | None,
+    "rule": dict,
+    "schema": int,
+}
 
 
 def write(directory: Path, status: Status, keep_previous: bool = False) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from wnexp.nn.weightnorm import NORMS
 from wnexp.resources import cores
+from wnexp.theory import rule_battery
 
 DATA_SEEDS = 5
+_RULE_DATA_SEEDS = 2
 _STANDING, _DEEP, _TWINS = -100_000, -1_000_000, -1000
 _DESCENT_TARGETS = {"none": -10_000, "swn": -1000, "ewn": -10_000}
 _NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
@@ -75,8 +77,9 @@ def twins(data_seeds: Iterable[int]) -> dict[str, tuple[str, ...]]:
 
 
 def jobs(deep: bool = False, data_seeds: int = DATA_SEEDS) -> dict[str, tuple[str, ...]]:
-    """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, and descent."""
+    """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, descent, the step rules."""
     found = flows(range(data_seeds), _DEEP if deep else _STANDING) | twins(range(1))
+    found |= rule_battery.jobs(range(min(data_seeds, _RULE_DATA_SEEDS)))
     for name, (norm, target) in product(_WITH_DESCENT, _DESCENT_TARGETS.items()):
         words = (*NETWORKS[name], *DESCENT, *_RECORDED, f"norm={norm}", "loss=exponential", f"stop.log_loss={target}")
         found |= {f"{name}/{norm}/descent/{seed}": (*words, f"data.seed={seed}") for seed in range(data_seeds)}

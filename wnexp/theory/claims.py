@@ -3,6 +3,15 @@
 from wnexp.theory.base import Claim
 from wnexp.theory.flow import Conserved, LawOfNorm, MonotoneMargin, SameFlow
 from wnexp.theory.limits import HardMargin, KktPoint, LargestMargin
+from wnexp.theory.optimizers import (
+    Crossover,
+    Fingerprint,
+    GapRate,
+    KktOfRule,
+    MarginOfRule,
+    MomentumChangesNothing,
+    SpeedLimit,
+)
 from wnexp.theory.rates import AllLosses, FiniteTimeBound, Growth, Rate, RateConstant
 from wnexp.theory.relations import Alignment, EqualProducts, EqualRatios, Sparsity
 
@@ -21,6 +30,13 @@ CLAIMS: dict[str, Claim] = {
     "C12": AllLosses(),
     "C13": LawOfNorm(),
     "C14": RateConstant(),
+    "M1": MarginOfRule(),
+    "M2": KktOfRule(),
+    "M2 others": Fingerprint(),
+    "M3": GapRate(),
+    "M4": SpeedLimit(),
+    "M5": Crossover(),
+    "M6": MomentumChangesNothing(),
     "SVM": HardMargin(),
     "margin": LargestMargin(),
 }

@@ -66,7 +66,10 @@ class TrainedRun:
 
     @cached_property
     def laws(self) -> dict[int, Law]:
-        """Trained layer -> what the theory says of its normalization; empty where it says nothing of one."""
+        """Trained layer -> what the theory says of its normalization; empty where it says nothing of one, and where
+        the steps are no multiples of the gradient."""
+        if not self.has_time:
+            return {}
         norms = self.config.norm.by_layer(len(self.network.layers))
         found = {layer: norms[layer].law for layer in self.trained_degrees}
         return {} if None in found.values() else found
@@ -91,6 +94,16 @@ class TrainedRun:
     def has_time(self) -> bool:
         """Whether the steps add up to a time."""
         return self.config.optimizer.has_time
+
+    @property
+    def geometry_of_rule(self) -> str | None:
+        """The norm whose margin the step rule maximizes."""
+        return self.config.optimizer.geometry
+
+    @cached_property
+    def geometry(self) -> pd.DataFrame:
+        """`geometry.parquet`."""
+        return self.run.frame("geometry")
 
     @property
     def trained_degrees(self) -> dict[int, int]:

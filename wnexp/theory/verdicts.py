@@ -10,6 +10,7 @@ import pyarrow as pa
 from wnexp import theory
 from wnexp.runs import reader
 from wnexp.runs.files import shown, write_table
+from wnexp.theory.optimizers import note_shares
 from wnexp.theory.runs import TrainedRun
 
 
@@ -25,6 +26,8 @@ def verify(paths: Sequence[Path]) -> Judged:
     """Judge the runs at the paths; the table goes to the folder that they share. Raises `UserError`."""
     found = reader.load(paths)
     runs = theory.load_runs(found)
+    for run in runs:
+        note_shares(run)
     rows = theory.judge(runs)
     folder = Path(os.path.commonpath([run.directory for run in found]))
     for row in rows:

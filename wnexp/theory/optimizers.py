@@ -6,7 +6,7 @@ dual `N*`, `X` the largest `N*` of a difference of class inputs and `gamma` the 
 
     log L(t+1) <= log L(t) - eta gamma + eta^2 X^2 / 2,      N(w(t)) <= eta t + const,
 
-and a share of at least `1 - eta X^2 / (2 gamma)` of the largest margin: limits are judged where that is next to 1.
+and a share of at least `1 - eta X^2 / (2 gamma)` of the largest margin: a gap is refuted beyond that cost alone.
 """
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
@@ -30,7 +30,6 @@ from wnexp.theory.largest_margin import largest_margin
 from wnexp.theory.runs import TrainedRun
 from wnexp.theory.seeds import DEEP, SeedRecords
 
-_FINE = 0.05  # of the largest margin: what the length of the steps may cost where a limit is refuted
 _SHARES = ((1.0, 0.1), (0.5, 0.05), (1.0, 0.2))  # ends and beginnings of fitting windows, of the updates made
 
 
@@ -92,13 +91,14 @@ def note_shares(run: TrainedRun) -> None:
     write_table(run.directory / "geometry.parquet", filled)
 
 
-def cost_of_steps(run: TrainedRun, largest: float) -> float:
+def cost_of_steps(run: TrainedRun, largest: float, updates: float) -> float:
     """`eta X^2 / (2 gamma)`, times `1 / (1 - b1)` with momentum: the share of the margin that the steps may cost."""
     data, rule = run.dataset, run.config.optimizer
     geometry, inputs = GEOMETRIES[run.geometry_of_rule], data.train_x
     pair = [1.0] if data.outputs == 1 else [1.0, -1.0]
     longest = max(float(np.exp(geometry.log_dual([np.outer(x, pair)]))) for x in inputs)
-    return rule.step_size * longest**2 / (2 * largest) / (1 - getattr(rule, "b1", 0.0))
+    step = rule.step_size / (updates + 1) ** getattr(rule, "decay", 0.0)
+    return step * longest**2 / (2 * largest) / (1 - getattr(rule, "b1", 0.0))
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,12 @@ class MarginOfRule(OfRule):
     def estimate(self, run, seed):
         found = curves(run, seed, run.geometry_of_rule)
         share = share_of_largest(run, found.margin, run.geometry_of_rule)
-        largest = float(np.max(found.margin / share))
-        deep = seed.depth[-1] >= DEEP and cost_of_steps(run, largest) <= _FINE
-        return self.of_limit(seed, limit(found.depth, 1 - share), bool(deep))
+        found_limit = limit(found.depth, 1 - share)
+        if isinstance(found_limit, str):
+            return found_limit
+        cost = cost_of_steps(run, float(np.max(found.margin / share)), found.updates[-1])
+        deep = seed.depth[-1] >= DEEP and found_limit.low > cost
+        return self.of_limit(seed, found_limit, bool(deep))
 
 
 @dataclass(frozen=True)

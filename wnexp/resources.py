@@ -1,4 +1,4 @@
-"""How many cores and how much memory there are.
+"""How many cores, how much memory and what place for caches there are.
 
 What cannot fit is refused before the system kills the process without a word.
 """
@@ -13,6 +13,16 @@ from wnexp.errors import UserError
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path | None:
+    """The user's folder for what can be made or fetched again, which may not exist yet; None if there is no home."""
+    from platformdirs import user_cache_path
+
+    with suppress(OSError, RuntimeError):
+        folder = user_cache_path("wnexp")
+        return folder if folder.is_absolute() else None  # ~ is left as it is where nobody says what it stands for
+    return None
 
 
 def available() -> int:

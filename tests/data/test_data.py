@@ -7,8 +7,10 @@ import pytest
 
 from wnexp.data import DATA_SETS
 from wnexp.errors import UserError
+from wnexp.settings import settings
 
-GENERATED = ["lin_sep", "conv_rate", "gaussian", "xor", "simple_traj", "digits"]
+GENERATED = ["lin_sep", "conv_rate", "gaussian", "clusters", "xor", "simple_traj", "two_points", "digits"]
+CLASSES = {"digits": 10, "clusters": 15}  # of those with more than two
 
 
 def load(name, **settings):
@@ -23,8 +25,8 @@ def test_shapes_labels_and_determinism(name):
     assert first.train_x.shape[1] == first.test_x.shape[1]
     assert len(first.train_x) == len(first.train_y) and len(first.test_x) == len(first.test_y)
     labels = set(first.train_y.tolist())
-    assert labels <= {-1, 1} or labels == set(range(10))
-    assert first.outputs == (10 if name == "digits" else 1)
+    assert labels == set(range(CLASSES[name])) if name in CLASSES else labels <= {-1, 1}
+    assert first.outputs == CLASSES.get(name, 1)
 
 
 def test_lin_sep_is_the_papers():
@@ -78,6 +80,40 @@ def test_gaussian_inputs_are_correlated_and_points_repeated():
 def test_gaussian_has_no_more_classes_than_inputs():
     with pytest.raises(UserError, match=r"data.classes=5 is more than data.inputs=4"):
         load("gaussian", classes=5, inputs=4)
+
+
+def test_clusters_are_the_published_ones_bit_for_bit():
+    """The recipe in numpy's global legacy generator; test points come after it."""
+    np.random.seed(12344)  # noqa: NPY002
+    means = np.random.randn(15, 25)  # noqa: NPY002
+    points = [means[i][:, None] + 0.1 * np.random.randn(25, 50) for i in range(15)]  # noqa: NPY002
+    made = load("clusters")
+    np.testing.assert_array_equal(made.train_x, np.concatenate([columns.T for columns in points]))
+    np.testing.assert_array_equal(made.train_y, np.repeat(np.arange(15), 50))
+    np.testing.assert_array_equal(load("clusters", test_per_class=3).train_x, made.train_x)
+
+
+def test_clusters_have_settings():
+    made = load("clusters", classes=4, inputs=3, train_per_class=2, test_per_class=5, noise=0.0, seed=1)
+    assert made.train_x.shape == (8, 3) and made.test_x.shape == (20, 3) and made.outputs == 4
+    np.testing.assert_array_equal(made.train_x[::2], made.test_x[::5])
+    assert (load("clusters", seed=2).train_x != load("clusters").train_x).all()
+    assert set(load("clusters", classes=2).train_y) == {-1, 1}
+
+
+def test_clusters_of_every_seed_that_is_allowed():
+    """The legacy generator takes 32 bits."""
+    seed = settings(DATA_SETS["clusters"])["seed"]
+    load("clusters", seed=2**32 - 1)
+    seed.check("data.seed", 2**32 - 1)
+    with pytest.raises(UserError, match=r"data.seed=4294967296 is out of range"):
+        seed.check("data.seed", 2**32)
+
+
+def test_two_points_are_those_of_the_reference():
+    made = load("two_points")
+    np.testing.assert_allclose(np.arctan2(made.train_x[:, 1], made.train_x[:, 0]), [np.pi / 8, np.pi / 20], rtol=1e-15)
+    assert made.train_y.tolist() == [1, 1] and made.test_x.shape == (0, 2)
 
 
 def test_digits_are_real_stratified_and_fixed():

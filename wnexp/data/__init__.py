@@ -2,15 +2,17 @@
 
 from wnexp.data.arrays import ArrayFile
 from wnexp.data.dataset import Source
-from wnexp.data.generated import ConvRate, Digits, Gaussian, LinSep, SimpleTraj, Xor
+from wnexp.data.generated import Clusters, ConvRate, Digits, Gaussian, LinSep, SimpleTraj, TwoPoints, Xor
 from wnexp.data.images import Emnist, Images
 
 DATA_SETS: dict[str, Source] = {
     "lin_sep": LinSep(),
     "conv_rate": ConvRate(train_per_class=10),
     "gaussian": Gaussian(train_per_class=10),
+    "clusters": Clusters(),
     "xor": Xor(),
     "simple_traj": SimpleTraj(),
+    "two_points": TwoPoints(),
     "digits": Digits(),
     # The paper's scaling of MNIST and CIFAR-10; the others of MNIST's format by the customary mean and deviation of
     # their own pixels, CIFAR-100 as CIFAR-10.

@@ -86,10 +86,12 @@ def _read(file: Path, samples: Samples, norm: Norm) -> Largest | None:
         stored = json.loads(file.read_bytes())
         weights = np.array(stored["weights"], np.float64)
         found = Largest(float(stored["margin"]), weights, float(stored["gap"]))
-        margin = float(samples.margins(weights).min()) / norm.of(weights)
-    except (OSError, ValueError, TypeError, LookupError):
+        if weights.shape != (samples.x.shape[1], samples.outputs):
+            return None
+        size, margin = norm.of(weights), float(samples.margins(weights).min())
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError):
         return None
-    right = found.margin > 0 and abs(margin / found.margin - 1) <= GAP and 0 <= found.gap <= 2 * GAP
+    right = abs(size - 1) <= GAP and abs(margin - found.margin) <= GAP * margin and 0 <= found.gap <= 2 * GAP
     return found if right else None
 
 

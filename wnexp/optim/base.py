@@ -94,8 +94,8 @@ class Rule:
         """What a user may not expect of it from a start at that log loss (nats)."""
         return []
 
-    def prepare(self, network: Network) -> Network:
-        """The network as this rule differentiates it."""
+    def prepare(self, network: Network, norm: Norm) -> Network:
+        """The network as this rule differentiates it under that norm."""
         return network
 
     @property

@@ -76,14 +76,13 @@ class SlidingRelu(Relu):
         return relu_sliding(z)
 
     def of_layer(self, z, layer):
-        # With a bias no sign turns at `gamma = 0`.
-        return relu_through_zero(z, neuron_norms(layer["weight"])) if self._turns(layer) else self(z)
-
-    def _turns(self, layer) -> bool:
-        return self.through_zero and "bias" not in layer
+        if not self.through_zero or "bias" in layer:  # beside a bias no sample turns at `gamma = 0`
+            return self(z)
+        return relu_through_zero(z, neuron_norms(layer["weight"]))
 
 
-_KINK_WIDTH = 1e-7  # of a neuron's largest pre-activation; of the largest norm of its layer, or of 1 where that is more
+_KINK_WIDTH = 1e-7  # of a neuron's largest pre-activation
+_TURN_WIDTH = 1e-7  # of `gamma`, absolute, as steps measure it; of the layer's largest norm where all are below 1
 
 
 @jax.custom_jvp
@@ -100,24 +99,23 @@ def relu_sliding(z: Float[Array, "... neurons"]) -> Float[Array, "... neurons"]:
 @relu_sliding.defjvp
 def _relu_sliding_jvp(primals, tangents):
     (z,), (dz,) = primals, tangents
-    return relu_sliding(z), _slope(z) * dz
+    return relu_sliding(z), jax.nn.sigmoid(z / jax.lax.stop_gradient(_width(z))) * dz
 
 
-def _slope(z):
+def _width(z):
     width = _KINK_WIDTH * jnp.max(jnp.abs(z), axis=tuple(range(z.ndim - 1)), keepdims=True)
-    width = jax.lax.stop_gradient(jnp.where(width > 0, width, 1.0))
-    return jax.nn.sigmoid(z / width)
+    return jnp.where(width > 0, width, 1.0)
 
 
 @jax.custom_jvp
-def relu_through_zero(
-    z: Float[Array, "... neurons"], norms: Float[Array, " neurons"]
-) -> Float[Array, "... neurons"]:
+def relu_through_zero(z: Float[Array, "... neurons"], norms: Float[Array, " neurons"]) -> Float[Array, "... neurons"]:
     """`relu_sliding` of `z = gamma a`, `norms = |gamma|`, whose derivative is continuous at `gamma = 0` too.
 
-    There all samples of a neuron turn at once, those with `a > 0` on one side and those with `a < 0` on the other, and
-    the flow may slide along `gamma = 0`. Filippov's solution mixes the two sides' derivatives, all samples by the same
-    share, here `sigmoid(gamma / width)`; were it the samples' own, the flow could rest where both sides lead across.
+    There all samples of a neuron turn at once: those with `a > 0` are seen on one side, those with `a < 0` on the
+    other, and where both sides lead back the flow slides along `gamma = 0`. Filippov's solution mixes the derivatives
+    of the two sides, all samples in one ratio, here `sigmoid(gamma / width)`: each sample turning on its own would make
+    places to rest where both sides lead across. The widths are differentiated too, so that an implicit step knows how
+    a kink moves while its neuron grows.
     """
     return jax.nn.relu(z)
 
@@ -125,9 +123,11 @@ def relu_through_zero(
 @relu_through_zero.defjvp
 def _relu_through_zero_jvp(primals, tangents):
     (z, norms), (dz, _) = primals, tangents
-    width = _KINK_WIDTH * jnp.minimum(1.0, jnp.max(norms))
-    here = jax.nn.sigmoid(norms / jax.lax.stop_gradient(jnp.where(width > 0, width, 1.0)))
-    return relu_through_zero(z, norms), (here * _slope(z) + (1 - here) * _slope(-z)) * dz
+    width = _TURN_WIDTH * jnp.minimum(1.0, jnp.max(norms))
+    here = jax.nn.sigmoid(norms / jnp.where(width > 0, width, 1.0))
+    kink = z / _width(z)
+    slope = here * jax.nn.sigmoid(kink) + (1 - here) * jax.nn.sigmoid(-kink)
+    return relu_through_zero(z, norms), slope * dz
 
 
 ACTIVATIONS: dict[str, Activation] = {"linear": Linear(), "relu": Relu(), "relu_squared": SquaredRelu()}

@@ -86,8 +86,8 @@ class Rule:
     def check(self, network: Network, norm: Norm, precision: str) -> None:
         """Raise `UserError` where the rule cannot train that network in that precision."""
 
-    def notes(self, samples: int) -> list[str]:
-        """What a user may not expect of it on so many training samples."""
+    def notes(self, network: Network, samples: int) -> list[str]:
+        """What a user may not expect of it with that network on so many training samples."""
         return []
 
     def notes_at(self, log_loss: float) -> list[str]:

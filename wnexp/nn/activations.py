@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,8 @@ class Activation:
         """The function, entry by entry."""
         raise TypeError(f"{type(self).__name__} has no function")
 
-    def of_layer(self, z: Float[Array, "... neurons"], layer: Mapping[str, Array]) -> Float[Array, "... neurons"]:
-        """The function of what the layer of those weights gives."""
+    def of_layer(self, z: Any, layer: Mapping[str, Any]) -> Any:
+        """The function of what the layer of those weights gives, `(..., neurons)`, of JAX or numpy."""
         return self(z)
 
     def sliding(self, through_zero: bool = False) -> "Activation":

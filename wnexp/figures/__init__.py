@@ -19,7 +19,15 @@ from typing import Any
 # Before its import, in every process: it warns of the user's files and folders, which are not used.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-from matplotlib.figure import Figure
+from wnexp.errors import UserError
+
+try:
+    from matplotlib.figure import Figure
+except UnicodeDecodeError:  # it reads the file of the working directory, whatever it has been told
+    raise UserError(
+        f"{Path.cwd() / 'matplotlibrc'}: not UTF-8 text, and matplotlib insists on reading it; rename it, or work in "
+        "another folder"
+    ) from None
 
 from wnexp import signals
 from wnexp.figures import curves, neurons, norm_gradient, plane, sparsity

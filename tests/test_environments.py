@@ -117,6 +117,14 @@ def test_claims_are_drawn(wnexp, plain, tmp_path, environment):
     assert (code, err) == (0, "") and "claim" in out
 
 
+@pytest.mark.parametrize("command", ["plot", "verify"])
+def test_settings_of_matplotlib_that_are_no_text_are_one_line(wnexp, plain, tmp_path, command):
+    shutil.copytree(plain / "made", tmp_path / "made")
+    (tmp_path / "matplotlibrc").write_bytes(b"font.size: 9 # caf\xe9\n")
+    code, _, err = wnexp(command, "made")
+    assert code == 1 and len(err.splitlines()) == 1 and "matplotlibrc: not UTF-8 text" in err
+
+
 COMMANDS = {
     "train": "train stop.max_steps=5 model.widths=[] outputs=new",
     "sweep": "train -m seed=0,1 stop.max_steps=5 model.widths=[] outputs=new",

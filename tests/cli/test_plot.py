@@ -1,6 +1,11 @@
 """`wnexp plot`: which runs are drawn, and where the figures go."""
 
+import json
 import os
+import resource
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +60,30 @@ def test_a_folder_without_runs(inside, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, err = inside("plot", "empty")
     assert code == 1 and "empty holds no run" in err
+
+
+def test_the_bar_is_told_how_many_figures_are_done(trained, monkeypatch, drawn):
+    told = []
+    monkeypatch.chdir(trained)
+    figures.plot([], progress=lambda *what: told.append(what))
+    assert told == [("reading 1 run", 0, 1), ("drawing", 1, 1)]
+    figures.plot([trained / "outputs"], progress=lambda *what: told.append(what))
+    assert told[2] == ("reading 2 runs", 0, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("differing", ["optimizer.step_size", "seed"])
+def test_three_hundred_runs_take_less_than_twenty_seconds_of_a_processor(tmp_path, differing):
+    """As series of their own, of which some are drawn, and as one."""
+    runner.run_in(tmp_path / "made", compose("norm=ewn", "seeds=2", "stop.log_loss=-20"))
+    status = json.loads((tmp_path / "made/run.json").read_text())
+    for count in range(300):
+        folder = shutil.copytree(tmp_path / "made", tmp_path / f"runs/{count}")
+        status["config"][differing] = count + 1
+        (folder / "run.json").write_text(json.dumps({name: status[name] for name in status if name != "sha256"}))
+    words = [sys.executable, "-m", "wnexp", "plot", str(tmp_path / "runs")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0 and done.stderr.count("\n") == (differing != "seed"), done.stderr
+    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 20

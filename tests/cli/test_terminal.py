@@ -87,13 +87,6 @@ def test_a_run_as_it_is_shown(tmp_path, monkeypatch, capsys, kind):
     assert "\x1b" not in out and "\r" not in out
 
 
-def test_a_line_of_progress_fits_a_narrow_terminal():
-    parts = ["log loss -2869.91 of -100000", "step 36518", "step size 4.5e-07", "margin 2870"]
-    assert shown_as.fitting(parts, 60) == "log loss -2869.91 of -100000  step 36518  step size 4.5e-07"
-    assert shown_as.fitting(parts, 45) == "log loss -2869.91 of -100000  step 36518"
-    assert shown_as.fitting(parts, 5) == parts[0] and shown_as.fitting(parts, 99).endswith("margin 2870")
-
-
 def test_tables_are_aligned(capsys):
     shown_as.print_table(["a", "long name"], [["xyz", 1], ["x", 22]])
     lines = capsys.readouterr().out.splitlines()

@@ -209,6 +209,14 @@ def test_what_a_flow_cannot_do_is_refused(words, part):
     assert part in str(error.value) and "\n" not in str(error.value)
 
 
+def test_max_pooling_is_a_note():
+    words = ("optimizer=flow", "precision=float64", "data=digits", "model=cnn", "model.widths=[]")
+    (note,) = prepared(*words, "model.channels=[2,M]").notes
+    assert "flow with max-pooling may stall" in note and "model.channels" in note
+    assert prepared(*words, "model.channels=[1]").notes == []
+    assert prepared("optimizer=gd", *words[1:], "model.channels=[2,M]").notes == []
+
+
 def test_bad_input_is_one_clear_line(inside, tmp_path):
     code, _, err = inside("train", "optimizer=flow", "stop.log_loss=5")
     assert code == 1 and "already met by the initial weights" in err and len(err.splitlines()) <= 2

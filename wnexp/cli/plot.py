@@ -29,11 +29,13 @@ def run(arguments: Namespace) -> int:
     """Draw, and print the files written."""
     prepare_figures()
     from wnexp import figures
+    from wnexp.cli.progress import Bar
     from wnexp.errors import UsageError
 
     most = figures.MOST_SERIES if arguments.most is None else arguments.most
     if most < 1:
         raise UsageError(f"--most {most}: an integer of at least 1")
-    for path in figures.plot(arguments.paths, arguments.to, most):
-        print(path)
+    with Bar() as bar:
+        files = figures.plot(arguments.paths, arguments.to, most, bar.of_count)
+    print(*files, sep="\n")
     return 0

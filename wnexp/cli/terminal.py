@@ -1,4 +1,4 @@
-"""What the user sees: the progress bar, the closing tables, the list of runs, verdicts."""
+"""What the user sees: a run as it goes on, the closing tables, the list of runs, verdicts."""
 
 import sys
 from collections import Counter
@@ -6,31 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wnexp.cli.progress import Bar
 from wnexp.errors import UserError
 from wnexp.runner import Listener, LiveRun
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
 
 _MOST_PERCENTS = 10
-_BAR_AND_TIME = 20  # columns that the bar, the time and the spaces around them need at least
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
 class TrainListener(Listener):
-    """A bar of the log loss of the slowest seed on its way to the target, on a terminal; then the closing table."""
+    """A bar of the log loss of the slowest seed on its way to the target; then the closing table."""
 
     def __init__(self):
         self.was_skipped = False
-        self._bar: Any = None
+        self._bar = Bar()
         self._start: float | None = None
 
     def __enter__(self) -> "TrainListener":
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(*exception)
-            self._bar = None
+        self._bar.__exit__(*exception)
 
     def skipped(self, directory: Path) -> None:
         self.was_skipped = True
@@ -42,45 +40,23 @@ class TrainListener(Listener):
 
     def chunk(self, run: LiveRun) -> None:
         finite = [figures for figures in run.session.seed_figures() if figures["log_loss"] is not None]
-        if not sys.stderr.isatty() or not finite:
+        if not finite:
             return
         figures, target = max(finite, key=lambda figures: figures["log_loss"]), run.session.target
-        bar = self._bar = self._bar or _opened()
         start = self._start = figures["log_loss"] if self._start is None else self._start
-        share = (start - figures["log_loss"]) / max(start - target, 1e-9)
-        text = fitting(
+        self._bar.show(
+            (start - figures["log_loss"]) / max(start - target, 1e-9),
             [
                 f"log loss {figures['log_loss']:.2f} of {target:g}",
                 f"step {figures['step']}",
                 f"step size {_number(figures['step_size'], '.2g')}",
                 f"margin {run.session.last_margin():.4g}",
             ],
-            bar.console.width - _BAR_AND_TIME,
         )
-        bar.update(bar.task_ids[0], completed=min(max(share, 0.0), 1.0), description=text)
 
     def finished(self, run: LiveRun) -> None:
-        self.__exit__(None, None, None)
+        self._bar.__exit__(None, None, None)
         report_run(run)
-
-
-def _opened() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), TimeElapsedColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, expand=True)
-    bar.__enter__()
-    bar.add_task("compiled", total=1.0)
-    return bar
-
-
-def fitting(parts: Sequence[str], width: int) -> str:
-    """As many of the parts, in their order of importance, as fit into a line."""
-    text = parts[0]
-    for part in parts[1:]:
-        text = f"{text}  {part}" if len(text) + 2 + len(part) <= width else text
-    return text
 
 
 def report_run(run: LiveRun) -> None:

@@ -1,7 +1,6 @@
 """`wnexp verify`: the theory's claims held against runs, with verdicts."""
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -35,6 +34,7 @@ def run(arguments: Namespace) -> int:
     prepare_figures()
     from wnexp import theory
     from wnexp.cli import terminal
+    from wnexp.cli.progress import Bar
     from wnexp.figures import claims
     from wnexp.figures.style import house_style
     from wnexp.theory import battery, verdicts
@@ -43,10 +43,9 @@ def run(arguments: Namespace) -> int:
     if not paths:
         jobs = battery.jobs(arguments.deep, arguments.data_seeds or battery.DATA_SEEDS)
         paths = [folder / name for name in jobs]
-        for done, name in battery.run(folder, jobs):
-            if sys.stderr.isatty():
-                end = "" if done < len(jobs) else "\n"
-                print(f"\r\033[K{done}/{len(jobs)} {name}", end=end, file=sys.stderr, flush=True)
+        with Bar() as bar:
+            for done, name in battery.run(folder, jobs):
+                bar.of_count(name, done, len(jobs))
     judged = verdicts.verify(paths)
     terminal.report_verdicts(judged)
     if judged.rows:

@@ -9,9 +9,9 @@ None where the records do not hold what it shows. Runs that differ in their seed
 import gc
 import logging
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from typing import Any
 # Before its import, in every process: it warns of the user's files and folders, which are not used.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
-from matplotlib.figure import Figure
+from wnexp.errors import UserError
+
+try:
+    from matplotlib.figure import Figure
+except UnicodeDecodeError:  # it reads the file of the working directory, whatever it has been told
+    raise UserError(
+        f"{Path.cwd() / 'matplotlibrc'}: not UTF-8 text, and matplotlib insists on reading it; rename it, or work in "
+        "another folder"
+    ) from None
 
 from wnexp import signals
 from wnexp.figures import curves, geometry, neurons, norm_gradient, plane, sparsity
@@ -31,7 +39,10 @@ from wnexp.runs.files import write_atomically
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of matplotlib's own fonts
 
-FIGURES: dict[str, Callable[[Sequence[Series]], Figure | None]] = {
+Draw = Callable[[Sequence[Series]], Figure | None]
+Named = tuple[str, Draw]
+
+FIGURES: dict[str, Draw] = {
     "loss": curves.loss,
     "loss_by_norm": curves.loss_by_norm,
     "margin": curves.margin,
@@ -58,38 +69,77 @@ MOST_PROCESSES = 4  # each imports what it needs to draw, which takes as long as
 MOST_SERIES = 12  # more are neither told apart by their colours nor do their panels fit on a page
 
 
-def plot(paths: Sequence[Path], target: Path | None = None, most: int = MOST_SERIES) -> list[Path]:
+def plot(
+    paths: Sequence[Path],
+    target: Path | None = None,
+    most: int = MOST_SERIES,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> list[Path]:
     """Draw every figure that the runs at `paths` allow (default: the newest run) and return the files written.
 
-    Of more than `most` series so many are drawn, with a line on standard error. Raises `UserError` where there are no
-    runs or no records.
+    Of more than `most` series so many are drawn, with a line on standard error. `progress` is told what is being done,
+    and how many of the figures are. Raises `UserError` where there are no runs or no records.
     """
-    runs = reader.runs_at(paths)
+    runs = tuple(reader.runs_at(paths))
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
-    figures, shares = list(FIGURES.items()), min(MOST_PROCESSES, cores())
-    with ProcessPoolExecutor(max(1, shares - 1), get_context("spawn")) as pool:
-        with signals.ignored():
-            for _ in range(1, shares):
-                pool.submit(_ready)  # they import while this one reads the records
-        series = load_series(runs, most)
-        folder.mkdir(parents=True, exist_ok=True)
-        others = [pool.submit(_draw, figures[share::shares], series, folder) for share in range(1, shares)]
-        written = [_draw(figures[::shares], series, folder), *(other.result() for other in others)]
-    return [path for name in FIGURES for share in written for path in share.get(name, [])]
+    progress(f"reading {len(runs)} run{'s' * (len(runs) > 1)}", 0, len(FIGURES))
+    others = min(MOST_PROCESSES, cores()) - 1
+    with ProcessPoolExecutor(max(1, others), get_context("spawn")) as pool:
+        futures: dict[str, Future[list[Path]]] = {}
+        try:
+            if others:
+                with signals.ignored():
+                    futures = {
+                        name: pool.submit(_elsewhere, (name, draw), runs, most, folder)
+                        for name, draw in FIGURES.items()
+                    }
+            series = load_series(runs, most)
+            folder.mkdir(parents=True, exist_ok=True)
+            written = _together(series, folder, futures, progress)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [path for name in FIGURES for path in written[name]]
 
 
-def _ready() -> None:
-    """What a process does first: the imports above."""
+def _together(
+    series: Sequence[Series],
+    folder: Path,
+    futures: Mapping[str, "Future[list[Path]]"],
+    progress: Callable[[str, int, int], None],
+) -> dict[str, list[Path]]:
+    """Draw from the last figure on, while other processes draw from the first one on."""
+    written: dict[str, list[Path]] = {}
+    for name in reversed(FIGURES):
+        if futures and not futures[name].cancel():
+            break  # so far the others have come
+        written[name] = _draw((name, FIGURES[name]), series, folder)
+        elsewhere = sum(future.done() and not future.cancelled() for future in futures.values())
+        progress("drawing", len(written) + elsewhere, len(FIGURES))
+    rest = {future: name for name, future in futures.items() if name not in written}
+    for future in as_completed(rest):
+        written[rest[future]] = future.result()
+        progress("drawing", len(written), len(FIGURES))
+    return written
+
+
+_read_here = cache(partial(load_series, say=lambda line: None))  # series are read once a process, said once
+
+
+def _elsewhere(figure: Named, runs: tuple[Path, ...], most: int, folder: Path) -> list[Path]:
+    """Draw a figure in a process that reads the records itself: handing tables over takes longer."""
+    series = _read_here(runs, most)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _draw(figure, series, folder)
 
 
 @house_style()
-def _draw(
-    figures: Sequence[tuple[str, Callable[..., Figure | None]]], series: Sequence[Series], folder: Path
-) -> dict[str, list[Path]]:
+def _draw(figure: Named, series: Sequence[Series], folder: Path) -> list[Path]:
+    name, draw = figure
     gc.disable()  # it takes an eighth of the time: matplotlib makes many objects, few of them garbage
     try:
-        drawn = ((name, draw(series)) for name, draw in figures)
-        return {name: save(figure, folder, name) for name, figure in drawn if figure is not None}
+        drawn = draw(series)
+        return [] if drawn is None else save(drawn, folder, name)
     finally:
         gc.enable()
 

@@ -6,7 +6,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,12 +51,14 @@ class Series:
         """A table's rows over all runs of the series; empty if none has it."""
         if name not in self._cache:
             frames: list[pd.DataFrame] = []
+            seen: set[int] = set()
             for frame in [run[name] for run in self.runs if name in run]:
-                # Runs may overlap in seeds; tables without seeds are of one run.
-                seen = {seed for earlier in frames for seed in earlier["seed"].unique()} if "seed" in frame else ()
-                frames.append(frame[~frame["seed"].isin(seen)] if "seed" in frame else frame)
-                if "seed" not in frame:
+                if "seed" not in frame:  # tables without seeds are of one run
+                    frames.append(frame)
                     break
+                seeds = set(frame["seed"].unique())
+                frames.append(frame if seen.isdisjoint(seeds) else frame[~frame["seed"].isin(seen)])  # runs may overlap
+                seen |= seeds
             self._cache[name] = (
                 pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_NEEDED.get(name))
             )
@@ -105,11 +107,17 @@ class Series:
         return asked[-most:] or shares
 
 
-def load_series(directories: Sequence[Path], most: int | None = None) -> list[Series]:
+def _say(line: str) -> None:
+    print(f"wnexp: {line}", file=sys.stderr)
+
+
+def load_series(
+    directories: Sequence[Path], most: int | None = None, say: Callable[[str], None] = _say
+) -> list[Series]:
     """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records.
 
     A run that cannot be read is left out, and of more than `most` series all but so many, spread over their order; each
-    with a line on standard error.
+    with a line to `say`, on standard error.
     """
     kept: dict[str, list[Run]] = {}
     for run in map(Run, directories):
@@ -118,11 +126,11 @@ def load_series(directories: Sequence[Path], most: int | None = None) -> list[Se
                 continue
             key = {name: value for name, value in run.config.items() if name not in ("seed", "seeds")}
         except UserError as error:
-            print(f"wnexp: left out: {error}", file=sys.stderr)
+            say(f"left out: {error}")
             continue
         kept.setdefault(json.dumps(key, sort_keys=True), []).append(run)
     if most is not None and len(kept) > most:
-        print(f"wnexp: {len(kept)} series of runs, {most} of them are drawn (--most N draws more)", file=sys.stderr)
+        say(f"{len(kept)} series of runs, {most} of them are drawn (--most N draws more)")
         keys = list(kept)
         kept = {keys[place]: kept[keys[place]] for place in np.linspace(0, len(keys) - 1, most).round().astype(int)}
     groups: dict[str, tuple[Status, list[Tables]]] = {}
@@ -131,7 +139,7 @@ def load_series(directories: Sequence[Path], most: int | None = None) -> list[Se
             try:
                 groups.setdefault(key, (run.status, []))[1].append(_tables(run))
             except UserError as error:
-                print(f"wnexp: left out: {error}", file=sys.stderr)
+                say(f"left out: {error}")
     groups = {key: group for key, group in groups.items() if group[1]}
     if not groups:
         raise UserError(f"{', '.join(map(str, directories))}: no records to draw")

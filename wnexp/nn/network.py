@@ -160,7 +160,7 @@ def apply(network: Network, weights, x: Float[Array, "n d"], gates=None) -> Floa
         x = x.reshape(x.shape[0], *network.image)
     for index, (spec, entry) in enumerate(zip(network.layers, weights, strict=True)):
         if index > 0:
-            x = network.activation(x)
+            x = network.activation.of_layer(x, weights[index - 1])
         if index > 0 and network.layers[index - 1].pool:
             x = _max_pool(x)
         x = LAYERS[spec.kind](entry["weight"], x)

@@ -104,6 +104,7 @@ class Norm:
     starts_as_weights: bool = False  # v_u = w_u at first, whatever `v_norm` is
     law: ClassVar[Law | None] = None  # None: nothing is known, claims that need it do not apply
     is_identity: ClassVar[bool] = False  # the parameters are the weights
+    passes_zero: ClassVar[bool] = False  # a neuron's scale may change its sign
 
     def by_layer(self, count: int) -> "tuple[Norm, ...]":
         """The norm of each of so many layers."""
@@ -177,6 +178,7 @@ class StandardWeightNorm(Norm):
     """SWN: `w_u = gamma_u v_u / ||v_u||`."""
 
     law: ClassVar[Law | None] = Law(power=1.0)
+    passes_zero: ClassVar[bool] = True
 
     def from_weights(self, weight):
         return {"gamma": neuron_norms(weight), "v": self._start_direction(weight)}

@@ -113,16 +113,16 @@ class Rule:
     def check(self, network: Network, norm: Norm, precision: str) -> None:
         """Raise `UserError` where the rule cannot train that network in that precision."""
 
-    def notes(self, samples: int) -> list[str]:
-        """What a user may not expect of it on so many training samples."""
+    def notes(self, network: Network, samples: int) -> list[str]:
+        """What a user may not expect of it with that network on so many training samples."""
         return []
 
     def notes_at(self, log_loss: float) -> list[str]:
         """What a user may not expect of it from a start at that log loss (nats)."""
         return []
 
-    def prepare(self, network: Network) -> Network:
-        """The network as this rule differentiates it."""
+    def prepare(self, network: Network, norm: Norm) -> Network:
+        """The network as this rule differentiates it under that norm."""
         return network
 
     @property

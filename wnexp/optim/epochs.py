@@ -61,7 +61,7 @@ class Epochs(LossBased):
         if self.batch_size is None:
             raise UserError("optimizer.batch_size=null: mini-batches need an integer of at least 1")
 
-    def notes(self, samples):
+    def notes(self, network, samples):
         if self.batch_size is None or self.batch_size <= samples:
             return []
         return [

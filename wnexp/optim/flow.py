@@ -122,8 +122,17 @@ class Flow(Rule):
         if norm.output_v == "raw" and self.steps_on_weights:
             raise UserError("norm.output_v=raw needs optimizer.variables=parameters under optimizer=flow")
 
-    def prepare(self, network):
-        return replace(network, activation=network.activation.sliding())
+    def notes(self, network, samples):
+        if not any(layer.pool for layer in network.layers):
+            return []
+        return [
+            "flow with max-pooling may stall where two pixels of a pooling are equal: the solver chatters between them "
+            "(max_steps at a high loss); without M in model.channels it slides on kinks, optimizer=gd trains with M"
+        ]
+
+    def prepare(self, network, norm):
+        through_zero = norm.passes_zero and not self.steps_on_weights
+        return replace(network, activation=network.activation.sliding(through_zero))
 
     def hyperparameters(self):
         return {"step_size": self.step_size, "tolerance": self.tolerance}

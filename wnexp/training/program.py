@@ -86,7 +86,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
     batched = rule.full_batch or platform != "cpu"
     measures = [config.record.of(measure) for measure in config.measures.values()]
     return Program(
-        network=rule.prepare(network),
+        network=rule.prepare(network, norm),
         norms=plain if rule.steps_on_weights else norms,
         metrics=norms if rule.steps_on_weights else plain,
         loss=config.loss,

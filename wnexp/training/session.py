@@ -66,7 +66,7 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
     session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
     if (law := config.norm.law) is not None:
         session.law = {"normalizes": law.normalizes, "slope": law.slope}
-    session.notes += config.optimizer.notes(samples)
+    session.notes += config.optimizer.notes(program.network, samples)
     if len(seeds) < config.seeds:
         session.notes.append(
             f"seeds={config.seeds}: from one file of initial weights and with the whole training set at every step all "

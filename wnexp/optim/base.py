@@ -83,6 +83,11 @@ class Rule:
         """The norm whose margin it maximizes on linear models, a name of `nn.geometry`; None where it is none."""
         return "l2"
 
+    @property
+    def widest_norm(self) -> float | None:
+        """What weight decay bounds the weights to in the norm of `geometry`, in the long run; None for no bound."""
+        return None
+
     def hyperparameters(self) -> dict[str, float | bool]:
         """The traced numbers, `step_size` among them."""
         raise TypeError(f"{type(self).__name__} has no hyperparameters")

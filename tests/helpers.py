@@ -37,7 +37,7 @@ REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16
 
 def compose(*overrides: str) -> Config:
     """The checked configuration of a command."""
-    return composing.typed(composing.compose(overrides, OPTIONS).content, OPTIONS)
+    return composing.compose(overrides, OPTIONS).config(OPTIONS)
 
 
 def prepared(*overrides: str) -> session.Session:
@@ -118,10 +118,18 @@ def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None
     }
 
 
-def make_settings(target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), **step) -> program.Traced:
-    """Traced settings; `step` are `hyperparameters`."""
+def numbers_of(optimizer, **own):
+    """The hyperparameters of a rule with settings of its own, in float64."""
+    found = dataclasses.replace(OPTIMIZERS[optimizer], **own).hyperparameters()
+    return {name: np.bool_(value) if isinstance(value, bool) else np.float64(value) for name, value in found.items()}
+
+
+def make_settings(
+    target=-20.0, max_steps=10000, every=1, ratio=1.05, snapshots=(), numbers=None, **step
+) -> program.Traced:
+    """Traced settings; `step` are `hyperparameters`, unless `numbers` are the rule's own."""
     return program.Traced(
-        hyperparameters=hyperparameters(**step),
+        hyperparameters=hyperparameters(**step) if numbers is None else numbers,
         target=np.float64(target),
         max_steps=np.int64(max_steps),
         record_every=np.int64(every),

@@ -76,11 +76,11 @@ def train(overrides: Sequence[str], directory: Path | None = None, listeners: Se
 
     Without `directory` the run goes where the command would put it. Raises as `run_in`.
     """
-    from wnexp.config.compose import compose, typed
+    from wnexp.config.compose import compose
     from wnexp.training.options import OPTIONS
 
     composed = compose(overrides, OPTIONS)
-    config = typed(composed.content, OPTIONS)
+    config = composed.config(OPTIONS)
     directory = Path(config.outputs) / composed.name if directory is None else directory
     run_in(directory, config, listeners, lambda: composed.save(directory))
     return Run(directory)

@@ -1,5 +1,7 @@
 """One attempt: what an accepted and a refused proposal change, and when a seed has stalled."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import jax
@@ -122,3 +124,13 @@ def test_a_rule_that_says_nothing_of_itself_names_what_it_lacks():
     for call in (lambda: Rule().hyperparameters(), lambda: Rule().init(NOTHING, (), {})):
         with pytest.raises(TypeError, match="Rule has no"):
             call()
+
+
+@pytest.mark.slow
+def test_the_stream_of_whoever_imports_the_rules_stays_open():
+    """absl, which optax brings, closes what was the standard error at its import when logging is set up again."""
+    script = (
+        "import io, logging, sys; sys.stderr = stream = io.StringIO(); import wnexp.optim;"
+        "sys.stderr = sys.__stderr__; logging.shutdown(); sys.exit(stream.closed)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -139,19 +139,16 @@ def job(composed: Any) -> None:
 def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[str, Any]:
     """Train one job; what to report of it."""
     from wnexp.cli import terminal
-    from wnexp.config.compose import Composed, typed
+    from wnexp.config.compose import Composed
     from wnexp.runner import run_in
     from wnexp.runs import lock
     from wnexp.runs.files import shown
     from wnexp.training.options import OPTIONS
 
-    def save() -> None:
-        Composed(content=composed, hydra=hydra).save(directory)
-
-    listener = terminal.TrainListener()
+    whole, listener = Composed(content=composed, hydra=hydra), terminal.TrainListener()
     try:
         with listener:
-            run_in(directory, typed(composed, OPTIONS), [listener], save)
+            run_in(directory, whole.config(OPTIONS), [listener], lambda: whole.save(directory))
     except lock.BusyError as error:
         if not is_sweep:
             raise

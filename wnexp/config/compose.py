@@ -53,6 +53,19 @@ class Composed(NamedTuple):
         """Of the run directory, under `outputs`."""
         return run_directory(self.hydra.runtime.choices, self.hydra.overrides.task)
 
+    def config(self, options: Options) -> Config:
+        """The checked configuration. Raises `UserError`, also for a word about what the option chosen has not.
+
+        What an experiment sets for another option than the one chosen is left out; a word of the command is meant.
+        """
+        config = typed(self.content, options)
+        for word in self.hydra.overrides.task:
+            key = word.partition("=")[0].lstrip("+")
+            group, _, name = key.partition(".")
+            if group in options.groups and name and name not in settings(getattr(config, group)):
+                raise options.unknown_key(key, config.names[group])
+        return config
+
     def save(self, directory: Path) -> None:
         """Write `.hydra/` into a run directory."""
         folder = directory / ".hydra"

@@ -4,10 +4,17 @@ import re
 from difflib import get_close_matches
 
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from wnexp.config.schema import Options
+
+
+def _chosen(error: BaseException) -> str | None:
+    """The option of the group in which Hydra did not find a key: OmegaConf's error, its cause, knows the group."""
+    group = getattr(error.__cause__, "parent_node", None)
+    return group.get("name") if isinstance(group, DictConfig) and "name" in group else None
 
 
 def explain_hydra(error: BaseException, options: Options) -> str | None:
@@ -33,7 +40,7 @@ def explain_hydra(error: BaseException, options: Options) -> str | None:
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found.group(1)} has several values; `wnexp train -m ...` runs one job for each"
     if found := re.search(r"Could not override '([^']+)'|Key '([^']+)' is not in struct", text):
-        return str(options.unknown_key(found.group(1) or found.group(2)))
+        return str(options.unknown_key(found.group(1) or found.group(2), _chosen(error)))
     if found := re.search(r"UserError raised while resolving interpolation: (.*)", text):
         return found.group(1)
     lines = [line.strip() for line in text.splitlines() if line.strip()]

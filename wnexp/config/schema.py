@@ -118,9 +118,12 @@ class Options:
         """Whether that is a group, a section or a setting."""
         return key in (*GROUPS, "stop", "record") or key in self.keys()
 
-    def unknown_key(self, key: str) -> UserError:
-        """The error for a key that cannot be set, with the nearest ones that can."""
-        names = [*GROUPS, *self.keys()]
+    def unknown_key(self, key: str, chosen: str | None = None) -> UserError:
+        """The error for a key that cannot be set, with the nearest ones that can; `chosen` is its group's option."""
+        names, group = [*GROUPS, *self.keys()], key.partition(".")[0]
+        if key in names and chosen is not None and chosen in self.groups.get(group, {}):
+            own = ", ".join(settings(self.groups[group][chosen])) or "none"
+            return UserError(f"{key} is not a setting of the options chosen; {group}={chosen} has {own}")
         if key in names:
             return UserError(f"{key} is not a setting of the options chosen; `wnexp train --cfg job` lists theirs")
         near = get_close_matches(key, names, n=3, cutoff=0.5)

@@ -76,8 +76,9 @@ def polar(matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
 def newton_schulz(matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
     """The polar factor as Muon is practised: five steps of an odd polynomial, the singular values only about 1."""
     wide = matrix.shape[0] <= matrix.shape[1]
-    size = jnp.linalg.norm(matrix)
-    x = (matrix if wide else matrix.T) / jnp.where(size > 0, size, 1.0)
+    (scaled,) = Blocks([matrix]).leaves  # the squares of a layer of small gradients would be 0
+    size = jnp.linalg.norm(scaled)
+    x = (scaled if wide else scaled.T) / jnp.where(size > 0, size, 1.0)
     a, b, c = _NEWTON_SCHULZ
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.T

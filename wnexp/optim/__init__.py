@@ -1,5 +1,9 @@
 """The step rules, by name."""
 
+import sys
+
+import absl.logging
+
 from wnexp.optim.adaptive import AdaGrad, Adam, RmsProp
 from wnexp.optim.base import Rule
 from wnexp.optim.descent import ConstantGradientDescent, GradientDescent
@@ -7,6 +11,10 @@ from wnexp.optim.epochs import Epochs
 from wnexp.optim.flow import Flow
 from wnexp.optim.momentum import DualAcceleration, Momentum
 from wnexp.optim.steepest import Lion, Muon, Signum, SpectralDescent, Steepest
+
+# optax brings absl. Its log handler holds what is the standard error now, a notebook's or a redirection's own stream,
+# and would close it when Hydra sets its logging up; this one it leaves alone.
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 OPTIMIZERS: dict[str, Rule] = {
     "gd": GradientDescent(),

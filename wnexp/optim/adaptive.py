@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from wnexp.optim.moments import root_of_sum, scale_by_adam, scale_by_rms
-from wnexp.optim.transformed import LossScaled, Remembering, Transformed
+from wnexp.optim.remembering import LossScaled, Remembering
+from wnexp.optim.transformed import Transformed
 from wnexp.settings import setting
 
 
@@ -67,6 +68,10 @@ class RmsProp(Eps):
     def hyperparameters(self):
         return super().hyperparameters() | {"b2": self.b2}
 
+    @property
+    def is_scale_free(self):
+        return self.log_eps is None
+
     def slack(self, hyperparameters):
         return -jnp.log(hyperparameters["b2"]) / 2
 
@@ -114,4 +119,4 @@ class AdaGrad(LossScaled, Eps):
         return jax.tree.map(lambda g, r: g / jnp.hypot(r, numbers["eps"]), slope, root), state
 
     def log_scale(self, hyperparameters, log_reference, frame, log_loss):
-        return hyperparameters["exponent"] * log_reference + (log_loss - frame)
+        return self._log_factor(hyperparameters, log_reference) + (log_loss - frame)

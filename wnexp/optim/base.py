@@ -98,6 +98,11 @@ class Rule:
         """Nats an update that the loss falls by at most in the long run; None where there is no such limit."""
         return None
 
+    @property
+    def widest_norm(self) -> float | None:
+        """What weight decay bounds the weights to in the norm of `geometry`, in the long run; None for no bound."""
+        return None
+
     def hyperparameters(self) -> dict[str, float | bool]:
         """The traced numbers, `step_size` among them."""
         raise TypeError(f"{type(self).__name__} has no hyperparameters")

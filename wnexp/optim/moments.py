@@ -92,7 +92,8 @@ def accelerated_trace() -> optax.GradientTransformation:
 
     def update(updates, state: Any, params=None):
         def decay(t, leaf):
-            return (t / (t + 1)).astype(leaf.dtype)
+            t = t.astype(leaf.dtype)  # a quotient of 32 bit integers would have 32 bits
+            return t / (t + 1)
 
         before = jnp.maximum(state.count - 1, 0)
         trace = jax.tree.map(lambda q, old: q + decay(before, q) * old, updates, state.trace)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import optax
 
 from wnexp.optim.moments import accelerated_trace
-from wnexp.optim.transformed import LossScaled, Remembering, Transformed
+from wnexp.optim.remembering import LossScaled, Remembering
+from wnexp.optim.transformed import Transformed
 from wnexp.settings import setting
 
 
@@ -57,6 +58,10 @@ class DualAcceleration(Transformed):
     @property
     def gap_power(self):
         return 2.0
+
+    @property
+    def is_scale_free(self):
+        return False
 
     def transformation(self, numbers):
         return accelerated_trace()

@@ -26,7 +26,8 @@ import optax
 from wnexp.errors import UserError
 from wnexp.nn.geometry import GEOMETRIES, POLARS
 from wnexp.optim.moments import scale_by_adam
-from wnexp.optim.transformed import Remembering, Transformed
+from wnexp.optim.remembering import Remembering
+from wnexp.optim.transformed import Transformed
 from wnexp.settings import setting
 
 
@@ -42,7 +43,7 @@ class Steepest(Transformed):
 
     @property
     def has_time(self):
-        return self.steep_in == "l2" and self.full_batch
+        return self.steep_in == "l2" and self.full_batch and not self.weight_decay
 
     @property
     def gap_power(self):
@@ -124,6 +125,7 @@ class Muon(Remembering):
         return jnp.minimum(first, -jnp.log(hyperparameters["b2"]) / 2) if self.vector_rule == "adam" else first
 
     def check(self, network, norm, precision):
+        super().check(network, norm, precision)
         if not any(
             min(math.prod(layer.shape[:-1]), layer.shape[-1]) > 1 for layer in network.layers if layer.fixed is None
         ):

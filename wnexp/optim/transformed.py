@@ -1,47 +1,33 @@
-"""Rules that step along a transformation of the gradient: the interface of optax, at any depth of loss.
-
-`grad L = L g` with `g = grad log L` is never formed. A rule's memory of `grad L`, in the `state` of its transformation,
-is of degree 1 in the gradient (second moments are kept as roots) and is held relative to a *frame* `s`: the true leaf
-is `leaf * e^s`. Every update picks
-
-    s' = max(log L, s - slack),        slack = min(|log b1|, |log b2| / 2),
-
-multiplies the state by `e^(s - s')` and feeds the transformation `g e^(log L - s')`. `slack` is how fast the slowest
-memory fades: a frame that fell faster would let the state grow without bound. Rules without memory have
-`s' = log L`; a sum that never fades has `slack = 0`. With `memory=log_loss` the rule remembers `g` itself, and no frame
-is needed: another optimizer.
+"""Rules that step along a transformation of the gradient: the interface of optax, at any depth of loss (`frame.py`).
 
 The step is `lr / (t + 1)^decay` at update `t = 1, 2, ...`. Scale-free rules, whose steps no factor on all gradients
-changes, take it as it is. Those of `LossScaled` take it as a step on `L`, times `Lref^(1/frac - 1)` as in `descent.py`:
-the first moment of a loss of e^-1000 moves nothing else. `accept=lower` refuses a step after which the loss is higher
-and adapts `lr`, `accept=any` takes every step. A refused step leaves the state as it was.
+changes, take it as it is. Those of `LossScaled` (`remembering.py`) take it as a step on `L`, times `Lref^(1/frac - 1)`
+as in `descent.py`: the first moment of a loss of e^-1000 moves nothing else. `accept=lower` refuses a step after which
+the loss is higher and adapts `lr`, `accept=any` takes every step. A refused step leaves the state as it was, so a first
+moment that points uphill would be refused at every length, for ever: after `_UPHILL` refusals in a row the next
+proposal starts from an empty memory, along the gradient alone.
 
 Weight decay is decoupled (Loshchilov and Hutter, arXiv 1711.05101): parameters shrink by `1 - step * weight_decay`.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
+from wnexp.errors import UserError
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State
-from wnexp.optim.descent import LossBased, first_log_reference, judged, look
+from wnexp.optim.descent import first_log_reference, judged, look
 from wnexp.optim.epochs import over_batches
+from wnexp.optim.frame import Memory, emptied, faded, in_units_of
 from wnexp.settings import setting
 
-
-class Memory(NamedTuple):
-    """What these rules remember."""
-
-    gradient: tuple | None  # of log L at the effective weights; None where batches are drawn
-    log_reference: Float[Array, ""]  # log Lref (nats), of a loss-based step
-    frame: Float[Array, ""]  # s (nats)
-    updates: Int[Array, ""]  # t, so far
-    state: Any  # of the transformation, relative to the frame
+_UPHILL = 10  # refusals in a row: lr is 2.6 times shorter by then, with the usual factor
 
 
 @dataclass(frozen=True)
@@ -79,6 +65,20 @@ class Transformed(Rule):
     def varied(self):
         return self.decay > 0
 
+    @property
+    def widest_norm(self):
+        return 1 / self.weight_decay if self.weight_decay and self.is_scale_free else None
+
+    @property
+    def is_scale_free(self) -> bool:
+        """Whether a direction is of length 1 in the rule's geometry (about 1, for Adam), whatever the loss."""
+        return True
+
+    def check(self, network, norm, precision):
+        for name in ("b1", "b2"):
+            if (given := getattr(self, name, 0.0)) and float(np.dtype(precision).type(given)) >= 1:
+                raise UserError(f"optimizer.{name}={given} is 1 in {precision}: a memory that learns nothing")
+
     def hyperparameters(self):
         return {
             "step_size": self.step_size,
@@ -89,7 +89,7 @@ class Transformed(Rule):
             "weight_decay": self.weight_decay,
         }
 
-    def notes(self, samples):
+    def notes(self, network, samples):
         found = []
         if self.decay > 1:
             found.append(
@@ -119,6 +119,11 @@ class Transformed(Rule):
         """Whether the memory is of `grad L`, not of `grad log L`."""
         return True
 
+    @property
+    def may_point_uphill(self) -> bool:
+        """Whether no step, however short, need lower the loss: a first moment outlives the slope that it was of."""
+        return False
+
     def log_scale(self, hyperparameters: Hyperparameters, log_reference: Array, frame: Array, log_loss: Array):
         """The log of what the direction is multiplied by beside the step."""
         return 0.0
@@ -140,10 +145,14 @@ class Transformed(Rule):
             log_reference=first_log_reference(log_loss, {"from_start": from_start}),
             frame=log_loss if self.remembers_loss else jnp.zeros_like(log_loss),
             updates=jnp.zeros((), int),
-            state=self.transformation(_numbers(hyperparameters, log_loss, parameters)).init(parameters),
+            state=self.transformation(in_units_of(log_loss, hyperparameters, parameters)).init(parameters),
         )
 
     def propose(self, problem, now, hyperparameters):
+        if self.accept == "lower" and self.may_point_uphill:
+            fresh = emptied(now.memory, now.log_loss) if self.remembers_loss else emptied(now.memory)
+            stuck = now.fruitless >= _UPHILL
+            now = now._replace(memory=jax.tree.map(lambda new, old: jnp.where(stuck, new, old), fresh, now.memory))
         reached = (
             self._full_batch(problem, now, hyperparameters)
             if self.full_batch
@@ -197,81 +206,13 @@ class Transformed(Rule):
         if self.remembers_loss:
             frame = jnp.maximum(log_loss, frame - self.slack(hyperparameters))
         fade, share = jnp.exp(memory.frame - frame), jnp.exp(log_loss - frame) if self.remembers_loss else 1.0
-        numbers = _numbers(hyperparameters, frame, parameters)
-        direction, state = self.direction(slope, jnp.asarray(share), _faded(memory.state, fade), numbers)
+        numbers = in_units_of(frame, hyperparameters, parameters)
+        direction, state = self.direction(slope, jnp.asarray(share), faded(memory.state, fade), numbers)
         updates = memory.updates + 1
         log_step = jnp.log(step_size) - hyperparameters["decay"] * jnp.log(updates + 1.0)
         kept = 1 - jnp.exp(log_step) * hyperparameters["weight_decay"]
         scale = jnp.exp(log_step + self.log_scale(hyperparameters, log_reference, frame, log_loss))
         parameters = jax.tree.map(lambda p, d: (kept * p - scale * d).astype(p.dtype), parameters, direction)
         memory = memory._replace(frame=frame, updates=updates, state=state)
-        return parameters, memory, self.log_eta(log_step, slope, log_loss)
-
-
-def _faded(state: Any, factor: Array) -> Any:
-    """The state in another frame: every real number of it is of degree 1 in the gradient."""
-    return jax.tree.map(
-        lambda leaf: (factor * leaf).astype(leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, state
-    )
-
-
-def _numbers(hyperparameters: Hyperparameters, frame: Array, parameters: Any) -> dict[str, Array]:
-    """The hyperparameters in the parameters' precision; `eps` in units of the frame, never 0: 0/0 is no number."""
-    dtype = jax.tree.leaves(parameters)[0].dtype
-    numbers = dict(hyperparameters)
-    if "log_eps" in numbers:
-        smallest = jnp.asarray(1e-30 if dtype == jnp.float32 else 1e-300, frame.dtype)
-        numbers["eps"] = jnp.maximum(smallest, jnp.exp(numbers["log_eps"] - frame))
-    return {name: jnp.asarray(value).astype(dtype) for name, value in numbers.items()}
-
-
-@dataclass(frozen=True)
-class Remembering(Transformed):
-    """The settings of a first moment."""
-
-    b1: float = setting(0.9, "decay of the first moment", least=0, below=1, traced=True)
-    memory: str = setting(
-        "loss", "what is remembered: loss: grad L; log_loss: grad log L", choices=("loss", "log_loss")
-    )
-
-    @property
-    def remembers_loss(self):
-        return self.memory == "loss"
-
-    @property
-    def varied(self):
-        return True
-
-    def hyperparameters(self):
-        return super().hyperparameters() | {"b1": self.b1}
-
-    def slack(self, hyperparameters):
-        return -jnp.log(hyperparameters["b1"])
-
-
-@dataclass(frozen=True)
-class LossScaled(LossBased, Transformed):
-    """Rules whose direction is a step on `L`: `lr Lref^(1/frac - 1)`, accept/reject; or constant by `accept=any`."""
-
-    accept: str = setting(
-        "lower",
-        "lower: the loss-based step, refused where the loss is higher; any: a step of lr on L, always taken",
-        choices=("any", "lower"),
-    )
-    frac: float = setting(0.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)
-    reference: str = setting(
-        "previous",
-        "Lref is the loss one accepted step earlier (the paper), or where the step starts",
-        choices=("previous", "present"),
-    )
-
-    def hyperparameters(self):
-        found = super(LossBased, self).hyperparameters() | LossBased.hyperparameters(self)
-        return found if self.accept == "lower" else found | {"exponent": 0.0}
-
-    def _log_reference(self, now):
-        return now.log_loss if self.reference == "present" else now.memory.log_reference
-
-    def log_scale(self, hyperparameters, log_reference, frame, log_loss):
-        of_direction = frame if self.remembers_loss else log_loss
-        return hyperparameters["exponent"] * log_reference + of_direction
+        decays = hyperparameters["weight_decay"] > 0  # then a step is no multiple of the gradient
+        return parameters, memory, jnp.where(decays, jnp.nan, self.log_eta(log_step, slope, log_loss))

@@ -14,7 +14,7 @@ from wnexp.measures.base import Columns
 from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import MarginLoss
 from wnexp.optim.base import Rule
-from wnexp.training import loop, seed
+from wnexp.training import loop, reach, seed
 from wnexp.training.devices import SeedBatch, open_devices, put, take
 from wnexp.training.program import (
     Program,
@@ -67,6 +67,7 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
     if (law := config.norm.law) is not None:
         session.law = {"normalizes": law.normalizes, "slope": law.slope}
     session.notes += config.optimizer.notes(program.network, samples)
+    session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
     if len(seeds) < config.seeds:
         session.notes.append(
             f"seeds={config.seeds}: from one file of initial weights and with the whole training set at every step all "

@@ -151,8 +151,8 @@ def test_scale_of_the_data(geometry):
 def test_inputs_a_million_times_as_large_as_others(geometry, seed):
     """Too much for the solver's first answer."""
     rng = np.random.default_rng(seed)
-    y = rng.integers(0, 3, 20)
-    x = rng.standard_normal((20, 6)) + 2 * np.eye(6)[y]
+    x, y = rng.standard_normal((20, 6)), rng.integers(0, 3, 20)
+    x += 2 * np.eye(6)[y]
     assert largest_margin(x * [1, 1, 1e6, 1, 1e-6, 1], y, 3, geometry).gap <= 1.01e-7
 
 
@@ -166,8 +166,9 @@ def test_a_margin_of_a_ten_millionth(geometry):
 
 @pytest.mark.parametrize("geometry", NORMS)
 def test_constraints_join_in_batches(geometry, monkeypatch):
-    """The same margin from a program that never held all constraints at once."""
-    x, y, k = separable(9, n=800)
+    """The same margin from programs that never held all constraints at once."""
+    x, y, k = separable(9, n=2000)
+    x = x * [9, 1, 1, 1, 1, 1]  # means of the classes are no good weights
     margin = largest_margin(x, y, k, geometry).margin
     sizes = []
     monkeypatch.setattr("wnexp.theory.margin_program._BATCH", 0)
@@ -175,7 +176,7 @@ def test_constraints_join_in_batches(geometry, monkeypatch):
     rows = Samples.rows
     monkeypatch.setattr(Samples, "rows", lambda self, chosen: sizes.append(chosen.sum()) or rows(self, chosen))
     assert largest_margin(x, y, k, geometry).margin == pytest.approx(margin, rel=2e-7)
-    assert max(sizes) < 1600
+    assert len(sizes) > 1 and max(sizes) < 4000
 
 
 NOT_SEPARABLE = {
@@ -189,7 +190,7 @@ NOT_SEPARABLE = {
 @pytest.mark.parametrize("geometry", NORMS)
 @pytest.mark.parametrize("case", NOT_SEPARABLE)
 def test_what_no_linear_model_separates(case, geometry):
-    with pytest.raises(UserError, match="no linear model without a bias separates the training set"):
+    with pytest.raises(UserError, match="no linear model without a bias separates the training set, or by less than"):
         largest_margin(*NOT_SEPARABLE[case], geometry)
 
 

@@ -149,7 +149,8 @@ def _in_batches(samples: Samples, norm: Norm) -> tuple[Float[np.ndarray, "d k"],
             break
         unit = bound
     if bound <= _SEPARABLE * size:
-        raise UserError("no linear model without a bias separates the training set")
+        least = f"or by less than {_SEPARABLE:.0e} of the largest input"
+        raise UserError(f"no linear model without a bias separates the training set, {least}")
     known = f"{max(low, 0) / size:.6g} to {bound / size:.6g} of the largest input"
     raise UserError(f"the largest margin of a linear model cannot be told more closely than as {known}")
 

@@ -19,6 +19,7 @@ USAGE = """\
 usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
        wnexp train -m [GROUP=OPTION,OPTION ...] ...        sweep: one run per combination
        wnexp train --config-from RUN outputs=FOLDER        repeat a run from its run.json
+       wnexp train --config-from RUN stop.log_loss=-1000   train it further, in its directory
 
 `+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
 options, --config-dir DIR adds your own option files.
@@ -55,7 +56,7 @@ def run(words: list[str]) -> int:
     try:
         words, repeated = overrides.config_from(words)
         if repeated is not None:
-            words = [*overrides.repeating(Run(repeated).settings, repeated, OPTIONS), *words]
+            words = [*overrides.repeating(Run(repeated).settings, repeated, OPTIONS, words), *words]
         words = overrides.prepared(words)
         overrides.check(words, OPTIONS)
         compose.store(OPTIONS)

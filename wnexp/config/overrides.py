@@ -42,7 +42,9 @@ def _exists(value: str) -> bool:
         return False
 
 
-_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir")
+_PLACES = ("outputs", "hydra.run.dir")
+_FURTHER = ("stop.log_loss", "stop.max_steps", "seeds", "snapshots", "record.up_to")
+_BESIDE_CONFIG_FROM = (*_PLACES, "overwrite", "device", *_FURTHER)
 
 
 def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
@@ -62,21 +64,28 @@ def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
     for word in rest:
         if word.split("=")[0] not in _BESIDE_CONFIG_FROM:
             raise UserError(
-                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
+                f"{word}: --config-from repeats a run or trains it further; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
             )
     return rest, Path(words[position + 1])
 
 
-def repeating(settings: Mapping[str, Any], run: Path, options: Options) -> list[str]:
-    """The words that repeat a run with these flat settings, under `outputs` by the name it has. Raises `UserError`."""
+def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: Sequence[str] = ()) -> list[str]:
+    """The words that repeat a run with these flat settings. Raises `UserError`.
+
+    Under `outputs` by the name it has; in its own directory, where the words `beside` train it further and name no
+    other place.
+    """
     known = {*options.keys(), *_NAMED}
     if unknown := sorted(settings.keys() - known):
         raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
     place = run.resolve()
-    name = _hydra_text(f"{place.parent.name}/{place.name}")
+    keys = {word.partition("=")[0] for word in beside}
+    here = bool(keys & {*_FURTHER}) and not keys & {*_PLACES}
+    elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(f'{place.parent.name}/{place.name}')[1:-1]}'"
     chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
-    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in (*_NAMED, "device")]
-    return [*chosen, *values, f"hydra.run.dir='${{outputs_folder:${{outputs}}}}/{name[1:-1]}'"]
+    left_out = _NAMED if here else (*_NAMED, "device")
+    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in left_out]
+    return [*chosen, *values, f"hydra.run.dir={_hydra_text(str(place)) if here else elsewhere}"]
 
 
 def _hydra_text(value: Any) -> str:

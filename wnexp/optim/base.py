@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from wnexp.nn.network import Network
@@ -70,6 +71,7 @@ class Rule:
     has_time: ClassVar[bool] = True  # steps are multiples of `grad L`, so their sum is a time
     geometry: ClassVar[str] = "l2"  # the norm in which a step is steepest, whose margin grows
     is_flow: ClassVar[bool] = False  # the continuous limit of gradient descent
+    descends: ClassVar[bool] = False  # no accepted step ever raises the loss
 
     def hyperparameters(self) -> dict[str, float | bool]:
         """The traced numbers, `step_size` among them."""
@@ -93,6 +95,10 @@ class Rule:
     def notes_at(self, log_loss: float) -> list[str]:
         """What a user may not expect of it from a start at that log loss (nats)."""
         return []
+
+    def sees(self, log_loss: Any, landing: float) -> np.ndarray:
+        """Whether an attempt from that log loss, or from one above it, may have depended on that landing."""
+        return np.zeros(np.shape(log_loss), bool)
 
     def prepare(self, network: Network) -> Network:
         """The network as this rule differentiates it."""

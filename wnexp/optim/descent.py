@@ -20,7 +20,7 @@ A factor of 1.003 goes deep and smoothly, with `reference=present` 1.01 does. Th
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ class Memory(NamedTuple):
 class LossBased(Rule):
     """The settings and the judgement of the loss-based step."""
 
+    descends: ClassVar[bool] = True
     step_size: float = setting(0.01, "the first step size, called lr", above=0, traced=True)
     step_size_cap: float | None = setting(0.01, "bound that lr grows to", above=0, null="for no cap", traced=True)
     frac: float = setting(30.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)

@@ -129,7 +129,7 @@ class Session:
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
-        self.program, self.rule = program, rule
+        self.program, self.rule, self.traced = program, rule, traced
         self._start = self.batch.pad((seeds, weights))
         self._train = loop.make_train(program, self.batch.mesh)
         self._fixed = self.batch.share((build_data(dataset, program.dtype), traced))
@@ -149,14 +149,24 @@ class Session:
         lowest = float(self.log_losses().min())
         self.notes += self.rule.notes_at(lowest) if math.isfinite(lowest) else []
 
-    def restore(self, leaves: list[np.ndarray]) -> None:
-        """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""
+    def state_of(self, leaves: list[np.ndarray]) -> seed.SeedState:
+        """The leaves of a checkpoint as a state `(s, ...)` on the host. Raises `UserError` if they do not fit."""
         shapes = jax.eval_shape(loop.make_train(self.program).start, *self._start, *self._fixed)
         expected, structure = jax.tree.flatten(shapes)
-        leaves = self.batch.pad(leaves)
-        if [(leaf.shape, leaf.dtype) for leaf in expected] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+        counts = {len(leaf) for leaf in leaves}
+        fits = [(leaf.shape[1:], leaf.dtype) for leaf in expected] == [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+        if not fits or len(counts) != 1 or max(counts) > self.batch.count:
             raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
-        state = jax.tree.unflatten(structure, leaves)
+        return jax.tree.unflatten(structure, leaves)
+
+    def restore(self, state: seed.SeedState) -> None:
+        """Continue from a state on the host; seeds beyond those that it has start."""
+        known = len(state.outcome)
+        if known < self.batch.count:
+            self.start()
+            fresh = self.batch.own(self._state)
+            state = jax.tree.map(lambda old, new: np.concatenate([old, new[known:]]), state, fresh)
+        state = self.batch.pad(state)
         self._state = self._without_fillers(
             self.batch.split(state) if self.batch.whole else jax.tree.map(np.array, state)
         )

@@ -3,12 +3,11 @@
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from wnexp.runs.further import Stored
 from wnexp.runs.status import Status
 from wnexp.runs.writer import Records
 from wnexp.training.further import Last, judged, obstacle, without_ends
+from wnexp.training.seed import RUNNING
 from wnexp.training.session import Session
 
 
@@ -48,29 +48,35 @@ def opened(config: Config, directory: Path, session: Session, stored: Stored | N
     """The run with its session and records where they go on; raises `UserError` where they cannot."""
     if stored is None:
         further.drop_again(directory)
-        return _started(LiveRun(directory, session, _records(config, directory, session, None)))
+        return _started(LiveRun(directory, session, _records(config, directory, session)))
+    reason = "as it was begun"
     if further.begun_again(config, directory) is None:
-        run = LiveRun(directory, session, _records(config, directory, session, stored.status))
         try:
-            taken = _taken_up(run, stored)
+            reason = _taken_up(LiveRun(directory, session, _records(config, directory, session, stored.status)), stored)
         except UserError as error:
             if not stored.more:
                 raise
-            taken = str(error).partition("; overwrite=true")[0]
-        if not isinstance(taken, str):
-            return taken
-        if not stored.more:
-            return _started(run)
+            reason = str(error).partition("; overwrite=true")[0]
+        if isinstance(reason, Opened):
+            return reason
         further.drop_again(directory)
-    else:
-        taken = "it was begun"
-    (directory / further.AGAIN).mkdir(exist_ok=True)
+        if not stored.more:
+            return _started(LiveRun(directory, session, _records(config, directory, session, stored.status)))
+    return _once_more(config, directory, session, stored.status, reason)
+
+
+def _once_more(config: Config, directory: Path, session: Session, stored: Status, reason: str) -> Opened:
+    """The run from its start, or where it has come to since, beside what the directory holds."""
+    again = directory / further.AGAIN
+    again.mkdir(exist_ok=True)
     begun = further.begun_again(config, directory)
-    run = LiveRun(directory, session, _records(config, directory / further.AGAIN, session, begun, stored.status.extra))
-    run.records.notes.append(f"trained once more from the start, beside what is there: {taken}")
-    if begun is not None and (checkpoint := run.records.restore()) is not None:
-        session.restore(session.state_of(checkpoint.leaves))
-        return Opened(run, starting=np.arange(0), changed=False)
+    run = LiveRun(directory, session, _records(config, again, session, begun))
+    run.status.extra = stored.extra
+    run.records.notes.append(f"trained once more from the start, beside what is there: {reason}")
+    with suppress(UserError):
+        if begun is not None and (checkpoint := run.records.restore()) is not None:
+            session.restore(*session.state_of(checkpoint.leaves))
+            return Opened(run, starting=np.arange(0), changed=False)
     return _started(run)
 
 
@@ -85,32 +91,32 @@ def _started(run: LiveRun) -> Opened:
 def _taken_up(run: LiveRun, stored: Stored) -> Opened | str:
     """The run from its checkpoint, or why that cannot be. Raises `UserError` if that is damaged."""
     session, records = run.session, run.records
-    if not stored.grid:
+    if stored.spread is not None:
         return (
-            "with another stop.max_steps the geometric grid has its records elsewhere "
-            f"(record.up_to={stored.status.config['stop.max_steps']} would keep it and go on from its end)"
+            "the geometric grid up to another stop.max_steps has its records elsewhere "
+            f"(record.up_to={stored.spread} would keep it and go on from its end)"
         )
     checkpoint = records.restore()
     if checkpoint is None:
         return "it keeps nothing to go on from"
-    state = session.state_of(checkpoint.leaves)
+    state, rounding = session.state_of(checkpoint.leaves)
     known = len(state.outcome)
     changed = bool(identity.differing_keys(checkpoint.config, records.status.config))
     if changed:
         if reason := obstacle(session.rule, state, checkpoint.config, session.traced):
             return reason
         state, ended = judged(state, session.traced)
+        if np.any((rounding != session.rounding[:known])[state.outcome == RUNNING]):
+            return "its seeds were trained in batches of another size, which round differently"
         if ended.any():
             last = Last(**records.take_back(session.seeds[:known][ended]))
             state = without_ends(state, np.flatnonzero(ended), last, session.traced)
-    session.restore(state)
+    session.restore(state, rounding)
     return Opened(run, starting=np.arange(known, len(session.seeds)), changed=changed)
 
 
-def _records(
-    config: Config, directory: Path, session: Session, stored: Status | None, extra: Mapping[str, Any] | None = None
-) -> Records:
-    return Records(directory, _first_status(config, session, stored, extra or {}), session.tables)
+def _records(config: Config, directory: Path, session: Session, stored: Status | None = None) -> Records:
+    return Records(directory, _first_status(config, session, stored), session.tables)
 
 
 def _check_target(session: Session) -> None:
@@ -121,7 +127,7 @@ def _check_target(session: Session) -> None:
         )
 
 
-def _first_status(config: Config, session: Session, stored: Status | None, extra: Mapping[str, Any]) -> Status:
+def _first_status(config: Config, session: Session, stored: Status | None) -> Status:
     packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
     return Status(
         status=status.RUNNING,
@@ -135,7 +141,7 @@ def _first_status(config: Config, session: Session, stored: Status | None, extra
         command=" ".join(sys.argv),
         law=session.law,
         earlier_seconds=stored.wall_seconds if stored else 0.0,
-        extra=stored.extra if stored else dict(extra),
+        extra=stored.extra if stored else {},
     )
 
 

@@ -6,6 +6,7 @@ Data set -> session -> chunks -> records and snapshots. Nothing is printed here;
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,13 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             remove_scratch(directory)
         _tell(listeners, "skipped", directory)
         return stored.status
+    if stored is not None and stored.seeds < config.seeds:  # those that are there first, by themselves
+        before = replace(config, seeds=stored.seeds)
+        earlier = further.stored_run(before, directory, OPTIONS)
+        if earlier is not None and not earlier.done:
+            _run(before, directory, listeners, on_start)
+            stored = further.stored_run(config, directory, OPTIONS)
+            began = time.monotonic()
     dataset: Dataset = config.data.load()
 
     session = prepare(config, dataset, snapshots.read)
@@ -112,8 +120,6 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             _append(run, listeners, session.chunk(0))
             run.status.compile_seconds = time.monotonic() - compile_began
             _train(run, listeners, began, stop)
-            if run.records.directory != directory:
-                further.take_place(directory)
         except (KeyboardInterrupt, signals.Terminated) as signal:
             reason = "interrupted" if isinstance(signal, KeyboardInterrupt) else "terminated"
             signal.args = (_RESUMES if run.records.fail(reason) else _STARTS_AGAIN,)
@@ -124,6 +130,8 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             run.records.fail(reason)
             _tell(listeners, "failed", run, reason)
             raise
+        if run.records.directory != directory:
+            further.take_place(directory)
     _tell(listeners, "finished", run)
     stop.check(f"{shown(directory)} had just finished")
     return run.status

@@ -42,9 +42,8 @@ def _exists(value: str) -> bool:
         return False
 
 
-_PLACES = ("outputs", "hydra.run.dir")
+_BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir")
 _FURTHER = ("stop.log_loss", "stop.max_steps", "seeds", "snapshots", "record.up_to")
-_BESIDE_CONFIG_FROM = (*_PLACES, "overwrite", "device", *_FURTHER)
 
 
 def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
@@ -62,9 +61,10 @@ def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
         raise UsageError("--config-from needs a run directory (wnexp train --help)")
     rest = words[:position] + words[position + 2 :]
     for word in rest:
-        if word.split("=")[0] not in _BESIDE_CONFIG_FROM:
+        if word.split("=")[0] not in (*_BESIDE_CONFIG_FROM, *_FURTHER):
             raise UserError(
-                f"{word}: --config-from repeats a run or trains it further; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
+                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)};\n"
+                f"and to train it further: {', '.join(_FURTHER)}"
             )
     return rest, Path(words[position + 1])
 
@@ -80,7 +80,7 @@ def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: 
         raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
     place = run.resolve()
     keys = {word.partition("=")[0] for word in beside}
-    here = bool(keys & {*_FURTHER}) and not keys & {*_PLACES}
+    here = bool(keys & {*_FURTHER}) and not keys & {"outputs", "hydra.run.dir"}
     elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(f'{place.parent.name}/{place.name}')[1:-1]}'"
     chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
     left_out = _NAMED if here else (*_NAMED, "device")

@@ -73,11 +73,11 @@ def _nats(problem: Problem, now: State) -> Array:
     return jnp.minimum(jnp.minimum(now.step_size, _gap(now.log_loss, ahead)), _longest(now.log_loss))
 
 
-def _gap(log_loss, landing):
+def _gap(log_loss: Any, landing: Any) -> Any:
     return (log_loss - landing) + _BEYOND * jnp.maximum(1.0, jnp.abs(landing))
 
 
-def _longest(log_loss):
+def _longest(log_loss: Any) -> Any:
     return _LONGEST_STEP * (1 + jnp.abs(log_loss))
 
 

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from wnexp.runs import sealed
 from wnexp.runs.files import previous, read_table, write_atomically
-from wnexp.runs.tables import Table, table_schema
+from wnexp.runs.tables import Table, numbers, table_schema
 
 NAME = "checkpoint.safetensors"
+_ABOUT = "about"
 
 
 class Checkpoint(NamedTuple):
@@ -27,14 +28,20 @@ class Checkpoint(NamedTuple):
 
 def write(directory: Path, moment: Checkpoint, tables: Mapping[str, pa.Table]) -> None:
     """The checkpoint of a run whose tables have just been written."""
-    last = tables["steps"].group_by("seed").aggregate([("step", "max")]).sort_by("seed")
-    metadata = {
-        "config": json.dumps(moment.config, default=str),
-        "rows": json.dumps({name: table.num_rows for name, table in tables.items()}),
-        "seeds": json.dumps(last["seed"].to_pylist()),
-        "steps": json.dumps(last["step_max"].to_pylist()),
+    own, step = (numbers(tables["steps"][key].combine_chunks()) for key in ("seed", "step"))
+    seeds, places = np.unique(own, return_inverse=True)
+    last = np.zeros(len(seeds), np.int64)
+    np.maximum.at(last, places, step)  # arrow's groups would import pandas
+    about = {
+        "config": moment.config,
+        "rows": {name: table.num_rows for name, table in tables.items()},
+        "seeds": seeds.tolist(),
+        "steps": last.tolist(),
     }
-    content = sealed.pack({f"{index:04d}": leaf for index, leaf in enumerate(moment.leaves)}, metadata)
+    arrays = {f"{index:04d}": leaf for index, leaf in enumerate(moment.leaves)}
+    # As an array: the library writes the entries of its metadata in any order, equal runs shall have equal files.
+    arrays[_ABOUT] = np.frombuffer(json.dumps(about, default=str).encode(), np.uint8)
+    content = sealed.pack(arrays, {})
     write_atomically(directory / NAME, lambda temporary: temporary.write_bytes(content), keep_previous=True)
 
 
@@ -43,14 +50,14 @@ def read(file: Path, described: Mapping[str, Table]) -> tuple[Checkpoint, dict[s
 
     Raises `OSError`, `ValueError`, `KeyError`, `TypeError` or `pa.ArrowException` where one of them is damaged.
     """
-    arrays, metadata = sealed.unpack(file)
-    seeds, steps = (np.array(json.loads(metadata[key]), np.int64) for key in ("seeds", "steps"))
-    rows, config = (json.loads(metadata[key]) for key in ("rows", "config"))
+    arrays, _ = sealed.unpack(file)
+    about = json.loads(arrays.pop(_ABOUT).tobytes())
+    seeds, steps = (np.array(about[key], np.int64) for key in ("seeds", "steps"))
     tables = {
         name: _readable(file.with_name(f"{name}.parquet"), described[name], seeds, steps, count)
-        for name, count in rows.items()
+        for name, count in about["rows"].items()
     }
-    return Checkpoint(leaves=[arrays[key] for key in sorted(arrays)], config=config), tables
+    return Checkpoint(leaves=[arrays[key] for key in sorted(arrays)], config=about["config"]), tables
 
 
 def _readable(path: Path, described: Table, seeds: np.ndarray, steps: np.ndarray, count: int) -> pa.Table:

@@ -26,7 +26,8 @@ class Stored(NamedTuple):
 
     status: Status
     more: bool  # is asked than it was
-    grid: bool  # its records stand where they are to stand
+    spread: int | None  # steps of its grid of records, where another one is asked for
+    seeds: int
 
     @property
     def done(self) -> bool:
@@ -44,7 +45,9 @@ def stored_run(config: Config, directory: Path, options: Options) -> Stored | No
         return None
     if stored is None or config.overwrite or not stored.seeds:  # no seeds: it ended before its first record
         return None
-    was = _as_it_was(config, stored.config)
+    was = dataclasses.replace(config, overwrite=False)
+    if stored.schema == status.SCHEMA:
+        was = _as_it_was(was, stored.config)
     now, finished = identity.identity(was), stored.status == status.FINISHED
     elsewhere = "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
     if finished:
@@ -64,8 +67,11 @@ def stored_run(config: Config, directory: Path, options: Options) -> Stored | No
         raise UserError(
             f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n{elsewhere}"
         )
-    same_grid = config.record.grid(config.stop) == was.record.grid(was.stop)
-    return Stored(status=stored, more=was != dataclasses.replace(config, overwrite=False), grid=same_grid)
+    kept = config.record.grid(config.stop) == was.record.grid(was.stop)
+    spread = None if kept else was.record.up_to or was.stop.max_steps
+    return Stored(
+        status=stored, more=was != dataclasses.replace(config, overwrite=False), spread=spread, seeds=was.seeds
+    )
 
 
 def _as_it_was(config: Config, stored: Mapping[str, Any]) -> Config:
@@ -80,7 +86,6 @@ def _as_it_was(config: Config, stored: Mapping[str, Any]) -> Config:
     seeds, snapshots = stored.get("seeds", config.seeds), stored.get("snapshots", config.snapshots)
     return dataclasses.replace(
         config,
-        overwrite=False,
         stop=was,
         record=spread if spread.grid(was) == record.grid(stop) else record,
         seeds=seeds if config.seeds >= seeds else config.seeds,

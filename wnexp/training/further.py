@@ -7,6 +7,8 @@ snapshot wants it, so the last record is taken back and the program makes it aga
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from wnexp.optim.base import Rule
@@ -26,7 +28,7 @@ class Last(NamedTuple):
 
 def judged(state: SeedState, traced: Traced) -> tuple[SeedState, np.ndarray]:
     """The state with the outcomes of this stop, and which seeds `(s,)` had ended and have not any more."""
-    outcome = np.asarray(seed.outcome(state.optimizer, traced), state.outcome.dtype)
+    outcome = np.asarray(seed.outcome(jax.tree.map(jnp.asarray, state.optimizer), traced), state.outcome.dtype)
     return state._replace(outcome=outcome), (state.outcome != RUNNING) & (outcome == RUNNING)
 
 
@@ -50,7 +52,7 @@ def obstacle(rule: Rule, state: SeedState, then: Mapping[str, Any], traced: Trac
 def without_ends(state: SeedState, places: np.ndarray, last: Last, traced: Traced) -> SeedState:
     """The state in which the seeds in those places have not made their last record yet."""
     step = state.optimizer.step[places]
-    on_grid = state.next_record[places] == np.asarray(seed.following(step, traced))
+    on_grid = state.next_record[places] == np.asarray(seed.following(jnp.asarray(step), traced))
     reached = np.sum(last.lowest[:, None] <= traced.snapshots, axis=1)
     return state._replace(
         records=_put(state.records, places, state.records[places] - 1),

@@ -69,9 +69,8 @@ def stored_run(config: Config, directory: Path, options: Options) -> Stored | No
         )
     kept = config.record.grid(config.stop) == was.record.grid(was.stop)
     spread = None if kept else was.record.up_to or was.stop.max_steps
-    return Stored(
-        status=stored, more=was != dataclasses.replace(config, overwrite=False), spread=spread, seeds=was.seeds
-    )
+    more = was != dataclasses.replace(config, overwrite=False)
+    return Stored(status=stored, more=more, spread=spread, seeds=was.seeds)
 
 
 def _as_it_was(config: Config, stored: Mapping[str, Any]) -> Config:

@@ -40,17 +40,17 @@ def assert_same(one, other, seeds=None):
             == (pq.read_schema(other / "steps.parquet").metadata[b"wnexp.config"])
         )
     assert [found.status for found in figures] == ["finished"] * 2
-    names = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
-    assert names == sorted(path.relative_to(other) for path in other.rglob("*.safetensors"))
+    pattern = "*.safetensors" if seeds is None else f"seed=[{''.join(map(str, seeds))}]/*.safetensors"
+    names = sorted(path.relative_to(one) for path in one.rglob(pattern))
+    assert names and names == sorted(path.relative_to(other) for path in other.rglob(pattern))
     for name in names:
-        if seeds is None or name.parent.name in {f"seed={seed}" for seed in seeds}:
-            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
     assert not list(other.rglob("*.previous")) and not (other / further.AGAIN).exists()
 
 
 @pytest.fixture
 def attempts(monkeypatch):
-    """Counts the attempts of all seeds, `made`; with `stop_at` the chunk of that number, of at most `most`, is stopped."""
+    """Counts the attempts of all seeds, `made`; with `stop_at` the chunk of that number is stopped."""
     counted, whole = SimpleNamespace(made=0, most=10**9, stop_at=None, chunks=0), Session.chunk
 
     def so_far(session):
@@ -121,7 +121,7 @@ def often(monkeypatch):
     monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 12])
+@pytest.mark.parametrize("stop_at", [1, 3, 7])
 @pytest.mark.parametrize("kind", ["gd", "sgd", "flow"])
 def test_an_interrupted_run_goes_further(tmp_path, attempts, often, kind, stop_at):
     """Stopped while no seed, and while some had ended; and stopped on its way further too."""
@@ -152,7 +152,9 @@ def test_killed_on_the_way_further(tmp_path, monkeypatch, random, often, attempt
         for left in operations:
             lived = disk.lives(lambda folder=folder: (0, runner.run_in(folder, config)), left)
             found = Run(folder)
-            assert found.status.seeds and len(found.frame("steps")) > 1 and found.weights(1, "initial") is not None
+            assert found.status.seeds and len(found.frame("steps")) > 1
+            place = folder if (folder / "snapshots").exists() else folder / further.AGAIN  # from there in an instant
+            assert Run(place).weights(1, "initial") is not None
             if lived:
                 break
         assert_same(tmp_path / "whole", folder)
@@ -231,5 +233,5 @@ def test_the_command(inside, tmp_path):
     assert code == 0 and "trained once more" in out and "record.up_to=40000" in out
     code, out, _ = inside("train", "--config-from", run, "stop.max_steps=60000", "outputs=other")
     assert code == 0 and (tmp_path / "other/lin_sep" / run.name).exists()
-    for command in (["runs"], ["plot", run, "--figures", "loss"], ["prune", run]):
+    for command in (["runs"], ["plot", run], ["prune", run]):
         assert inside(*command)[0] == 0, command

@@ -113,7 +113,7 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
                 status.write(directory, run.status)
                 run.records.forget_end()
                 _snapshots(run, listeners, snapshots.INITIAL, found.starting)
-                run.records.save(session.leaves())
+                run.records.save_cut(session.leaves())
             else:
                 run.records.save()
                 _snapshots(run, listeners, snapshots.INITIAL, found.starting)

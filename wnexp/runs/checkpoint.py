@@ -27,7 +27,7 @@ class Checkpoint(NamedTuple):
 
 
 def write(directory: Path, moment: Checkpoint, tables: Mapping[str, pa.Table]) -> None:
-    """The checkpoint of a run whose tables have just been written."""
+    """The checkpoint of a run, to be restored with these tables, or with longer ones."""
     own, step = (numbers(tables["steps"][key].combine_chunks()) for key in ("seed", "step"))
     seeds, places = np.unique(own, return_inverse=True)
     last = np.zeros(len(seeds), np.int64)

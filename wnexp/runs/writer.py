@@ -105,17 +105,25 @@ class Records:
                 raise
             self._save(leaves)
 
+    def save_cut(self, leaves: Sequence[np.ndarray]) -> None:
+        """As `save`, of tables that have lost rows: the checkpoint goes first, the longer tables suffice for it."""
+        self._save_checkpoint(leaves)
+        self.save()
+
     def _save(self, leaves: Sequence[np.ndarray] | None) -> None:
         began = time.monotonic()
         for name in [*(name for name in self._described if name in self._changed), *self._changed - {*self._described}]:
             self._write(name, self.table(name))
             self._changed.discard(name)
         if leaves is not None:
-            tables = {name: self.table(name) for name in self._described if name in self._tables}
-            checkpoint.write(self.directory, Checkpoint(leaves, self.status.config), tables)
+            self._save_checkpoint(leaves)
         status.write(self.directory, self.status, keep_previous=True)
         self._last_write = time.monotonic()
         self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
+
+    def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
+        tables = {name: self.table(name) for name in self._described if name in self._tables}
+        checkpoint.write(self.directory, Checkpoint(leaves, self.status.config), tables)
 
     def fail(self, reason: str) -> bool:
         """Write the status `failed` and what else the disk takes. Returns whether the run can be resumed."""

@@ -38,8 +38,9 @@ def obstacle(rule: Rule, state: SeedState, then: Mapping[str, Any], traced: Trac
     _, go_on = judged(state, traced)
     old, new = set(then["snapshots"]), set(traced.snapshots.tolist())
     # All that was before the state is above this; the state itself makes its record again if it goes on.
-    passed = log_loss if rule.descends else np.fmin(log_loss, target)
-    lowest = np.where(go_on & (state.outcome == TARGET_REACHED), target, np.nextafter(passed, -np.inf))
+    passed = np.nextafter(log_loss, -np.inf)
+    passed = passed if rule.descends else np.fmin(passed, target)
+    lowest = np.where(go_on & (state.outcome == TARGET_REACHED), target, passed)
     for level in sorted(old ^ new, reverse=True):
         if np.any(level > lowest):
             return f"snapshots={level:g} may lie on the way that it has gone already"

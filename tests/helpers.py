@@ -1,6 +1,7 @@
 """What several test modules share: composed configurations, small programs trained to the end, mutated files."""
 
 import dataclasses
+import os
 import pickle
 import struct
 from collections.abc import Iterator
@@ -273,3 +274,52 @@ def cifar_batch(size=4, seed=0, protocol=2, **changes) -> bytes:
         b"filenames": [b"a.png"] * size,
     }
     return pickle.dumps(batch | {key.encode(): value for key, value in changes.items()}, protocol=protocol)
+
+
+KILLS = int(os.environ.get("WNEXP_TEST_KILLS", "6"))  # of each kind of run
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing after it reaches the disk."""
+
+
+class Mortal:
+    """Dies at the n-th operation on the disk, and is dead to every later one until it is revived."""
+
+    def __init__(self, monkeypatch):
+        self.left, self.kills = None, 0
+        self._wrap(monkeypatch, os, "fsync", self._half_written)
+        self._wrap(monkeypatch, os, "link", None)
+        self._wrap(monkeypatch, Path, "replace", None)
+        self._wrap(monkeypatch, Path, "unlink", None)
+
+    def _wrap(self, monkeypatch, owner, name, damage):
+        real = getattr(owner, name)
+
+        def mortal(*arguments, **options):
+            if self.left is not None:
+                self.left -= 1
+                if self.left == 0 and damage:
+                    damage(*arguments)
+                if self.left <= 0:
+                    raise Killed
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, mortal)
+
+    @staticmethod
+    def _half_written(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        os.truncate(path, path.stat().st_size // 2)
+
+    def lives(self, command, operations):
+        """Whether the command ended by itself within so many operations."""
+        self.left = operations
+        try:
+            assert command()[0] == 0
+            return True
+        except Killed:
+            self.kills += 1
+            return False
+        finally:
+            self.left = None

@@ -1,16 +1,15 @@
 """Kills at any moment, also between the stages of a write: the same command goes on to the same bits."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from tests.helpers import KILLS, Mortal
 from wnexp.runs import writer
 from wnexp.training import session
 
@@ -21,53 +20,6 @@ RUNS = {
 }
 CHUNK = {"gd": 60, "sgd": 20, "flow": 25}
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("WNEXP_TEST_KILLS", "6"))  # of each kind of run
-
-
-class Killed(BaseException):
-    """Stands for the end of the process: nothing after it reaches the disk."""
-
-
-class Mortal:
-    """Dies at the n-th operation on the disk, and is dead to every later one until it is revived."""
-
-    def __init__(self, monkeypatch):
-        self.left, self.kills = None, 0
-        self._wrap(monkeypatch, os, "fsync", self._half_written)
-        self._wrap(monkeypatch, os, "link", None)
-        self._wrap(monkeypatch, Path, "replace", None)
-        self._wrap(monkeypatch, Path, "unlink", None)
-
-    def _wrap(self, monkeypatch, owner, name, damage):
-        real = getattr(owner, name)
-
-        def mortal(*arguments, **options):
-            if self.left is not None:
-                self.left -= 1
-                if self.left == 0 and damage:
-                    damage(*arguments)
-                if self.left <= 0:
-                    raise Killed
-            return real(*arguments, **options)
-
-        monkeypatch.setattr(owner, name, mortal)
-
-    @staticmethod
-    def _half_written(descriptor):
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        os.truncate(path, path.stat().st_size // 2)
-
-    def lives(self, command, operations):
-        """Whether the command ended by itself within so many operations."""
-        self.left = operations
-        try:
-            assert command()[0] == 0
-            return True
-        except Killed:
-            self.kills += 1
-            return False
-        finally:
-            self.left = None
 
 
 def assert_same(one, other):

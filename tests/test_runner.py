@@ -20,7 +20,7 @@ from wnexp.data.generated import LinSep
 from wnexp.errors import UserError
 from wnexp.nn.initializers import initialize
 from wnexp.nn.weights import to_arrays
-from wnexp.runs import files, lock, snapshots, writer
+from wnexp.runs import checkpoint, files, lock, snapshots, writer
 from wnexp.runs import status as statuses
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -95,8 +95,8 @@ def test_a_finished_run_is_not_run_again_and_another_config_is_refused(inside, t
     code, out, _ = inside("train", "+norm=ewn", "stop.log_loss=-40")
     assert code == 0 and "finished earlier" in out
     assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
-    code, _, err = inside("train", "norm=ewn", "stop.log_loss=-41", f"hydra.run.dir='{RUN}'")
-    assert code == 1 and "stop.log_loss (-40.0 -> -41.0)" in err and len(err.splitlines()) == 2
+    code, _, err = inside("train", "norm=ewn", "stop.log_loss=-39", f"hydra.run.dir='{RUN}'")
+    assert code == 1 and "stop.log_loss (-40.0 -> -39.0)" in err and len(err.splitlines()) == 2
     assert (tmp_path / RUN / "steps.parquet").stat().st_mtime_ns == before
     assert "-40" in (tmp_path / RUN / ".hydra/overrides.yaml").read_text(), "nothing of the old run is lost"
     assert inside("train", *QUICK, "overwrite=true")[0] == 0
@@ -209,7 +209,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing_written(inside, tmp_path, mon
 
     monkeypatch.setattr(writer, "_SECONDS_BETWEEN_WRITES", 0.0)
     monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
-    for module in (files, statuses, snapshots, writer):
+    for module in (files, statuses, snapshots, checkpoint):
         monkeypatch.setattr(module, "write_atomically", write)
     whole = Session.chunk
     monkeypatch.setattr(Session, "chunk", lambda self, attempts: whole(self, min(attempts, 20)))
@@ -358,7 +358,7 @@ def test_a_run_is_repeated_from_its_run_json(inside, tmp_path):
     code, out, _ = inside("train", "--config-from", run)
     assert code == 0 and "finished earlier" in out
     code, _, err = inside("train", "--config-from", run, "seed=5")
-    assert code == 1 and "seed=5: --config-from repeats a run as it was" in err and len(err.splitlines()) == 1
+    assert code == 1 and "seed=5: --config-from repeats a run as it was" in err and len(err.splitlines()) == 2
     assert inside("train", "--config-from", tmp_path / "nowhere")[0] == 1
     assert inside("train", "--config-from")[0] == 2
 

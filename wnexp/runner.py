@@ -3,50 +3,34 @@
 Data set -> session -> chunks -> records and snapshots. Nothing is printed here; listeners are told what happens.
 """
 
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from wnexp import signals
-from wnexp.config.schema import Config, flat, flat_defaults
+from wnexp.config.schema import Config, flat
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError, explain
-from wnexp.runs import identity, lock, moved, snapshots, status
+from wnexp.opening import LiveRun, opened
+from wnexp.runs import further, lock, moved, snapshots, status
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
 from wnexp.runs.tables import plane_table
-from wnexp.runs.writer import Records, remove_scratch
+from wnexp.runs.writer import remove_scratch
+from wnexp.training.options import OPTIONS
 from wnexp.training.program import build_network
-from wnexp.training.session import Session, prepare
+from wnexp.training.session import prepare
 
 _RESUMES = "the records so far are kept, the same command resumes"
 _STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
 _MOST_ATTEMPTS = 2**40  # a chunk that its records end early would double its attempts for ever
-
-
-@dataclass(frozen=True)
-class LiveRun:
-    """A run that goes on, as listeners see it."""
-
-    directory: Path
-    session: Session
-    records: Records
-
-    @property
-    def status(self) -> Status:
-        """What `run.json` says or will say next."""
-        return self.records.status
 
 
 class Listener:
@@ -77,7 +61,6 @@ def train(overrides: Sequence[str], directory: Path | None = None, listeners: Se
     Without `directory` the run goes where the command would put it. Raises as `run_in`.
     """
     from wnexp.config.compose import compose
-    from wnexp.training.options import OPTIONS
 
     composed = compose(overrides, OPTIONS)
     config = composed.config(OPTIONS)
@@ -100,32 +83,40 @@ def run_in(
 
 def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_start: Callable[[], None]) -> Status:
     began = time.monotonic()
-    stored = _stored_run(config, directory)
-    if stored is not None and stored.status == status.FINISHED:
+    again = None if config.overwrite else further.begun_again(config, directory)
+    if again is not None and again.status == status.FINISHED:  # killed while it took its place
+        further.take_place(directory)
+    stored = further.stored_run(config, directory, OPTIONS)
+    if stored is not None and stored.done:
         with suppress(OSError):  # its last process may have been killed while it tidied up
             remove_scratch(directory)
         _tell(listeners, "skipped", directory)
-        return stored
+        return stored.status
+    if stored is not None and stored.seeds < config.seeds:  # those that are there first, by themselves
+        before = replace(config, seeds=stored.seeds)
+        earlier = further.stored_run(before, directory, OPTIONS)
+        if earlier is not None and not earlier.done:
+            _run(before, directory, listeners, on_start)
+            stored = further.stored_run(config, directory, OPTIONS)
+            began = time.monotonic()
     dataset: Dataset = config.data.load()
 
     session = prepare(config, dataset, snapshots.read)
-    first = _first_status(config, session, stored)
-    run = LiveRun(directory, session, Records(directory, first, session.tables))
     compile_began = time.monotonic()
-    leaves = run.records.restore() if stored is not None else None
-    if leaves is not None:
-        session.restore(leaves)
-    else:
-        session.start()
-        _check_target(session)
-        run.records.clear()
+    found = opened(config, directory, session, stored)
+    run = found.run
     _tell(listeners, "started", run)
     with signals.deferred() as stop:
         try:
             on_start()
-            run.records.save()
-            if leaves is None:
-                _snapshots(run, listeners, snapshots.INITIAL, np.arange(len(session.seeds)))
+            if found.changed:  # what the directory holds is the new run's from here on
+                status.write(directory, run.status)
+                run.records.forget_end()
+                _snapshots(run, listeners, snapshots.INITIAL, found.starting)
+                run.records.save_cut(session.leaves())
+            else:
+                run.records.save()
+                _snapshots(run, listeners, snapshots.INITIAL, found.starting)
             _append(run, listeners, session.chunk(0))
             run.status.compile_seconds = time.monotonic() - compile_began
             _train(run, listeners, began, stop)
@@ -139,6 +130,8 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             run.records.fail(reason)
             _tell(listeners, "failed", run, reason)
             raise
+        if run.records.directory != directory:
+            further.take_place(directory)
     _tell(listeners, "finished", run)
     stop.check(f"{shown(directory)} had just finished")
     return run.status
@@ -147,38 +140,6 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
 def _tell(listeners: Sequence[Listener], event: str, *arguments: Any) -> None:
     for listener in listeners:
         getattr(listener, event)(*arguments)
-
-
-def _stored_run(config: Config, directory: Path) -> Status | None:
-    """`run.json` of a run to keep here, or None. Raises `UserError` if it is not this run's."""
-    try:
-        stored = status.read(directory)
-    except UserError:
-        if not config.overwrite:
-            raise
-        return None
-    if stored is None or config.overwrite or not stored.seeds:  # no seeds: it ended before its first record
-        return None
-    now, finished = identity.identity(config), stored.status == status.FINISHED
-    elsewhere = "overwrite=true replaces it, hydra.run.dir=DIR chooses another folder"
-    if finished:
-        stored.config = _as_now(config, stored, now)
-    elif stored.schema != status.SCHEMA:
-        raise UserError(f"{shown(directory)} was begun by an earlier wnexp and can only be resumed by it;\n{elsewhere}")
-    added, gone = identity.schema_changes(stored.config, now)
-    made, own = stored.versions.get("wnexp"), version("wnexp")
-    if added or gone:
-        parts = [*(f"{key} is new" for key in added), *(f"{key} is gone" for key in gone)]
-        raise UserError(
-            f"{shown(directory)} was begun by wnexp {made} with other settings than {own} has: "
-            f"{', '.join(parts)};\n{elsewhere}"
-        )
-    differing = identity.differing_keys(stored.config, now)
-    if differing:
-        raise UserError(
-            f"{shown(directory)} holds a run with another configuration: {', '.join(differing)};\n{elsewhere}"
-        )
-    return stored
 
 
 class Reopened(NamedTuple):
@@ -197,7 +158,6 @@ def reopen(run: Run, elsewhere: Mapping[str, str] | None = None) -> Reopened:
     because their files are gone or have changed.
     """
     from wnexp.config.compose import from_flat, upgraded
-    from wnexp.training.options import OPTIONS
 
     settings = run.settings if run.status.schema == status.SCHEMA else upgraded(run.settings, OPTIONS)
     config = from_flat(moved.found_again(run, settings, elsewhere or {}, OPTIONS), OPTIONS)
@@ -206,53 +166,6 @@ def reopen(run: Run, elsewhere: Mapping[str, str] | None = None) -> Reopened:
         raise UserError(f"{shown(run.directory)}: its data are not where or what they were: {', '.join(lost)}")
     dataset = config.data.load()
     return Reopened(config=config, settings=flat(config), dataset=dataset, network=build_network(config, dataset))
-
-
-def _as_now(config: Config, stored: Status, now: dict[str, Any]) -> dict[str, Any]:
-    """The stored identity in today's terms: a setting added since and left at its default changes nothing."""
-    from wnexp.config.compose import upgraded
-    from wnexp.training.options import OPTIONS
-
-    then = stored.config if stored.schema == status.SCHEMA else upgraded(stored.config, OPTIONS)
-    return identity.with_new_defaults(then, now, flat_defaults(config, OPTIONS))
-
-
-def _check_target(session: Session) -> None:
-    if np.all(session.log_losses() <= session.target):
-        raise UserError(
-            f"stop.log_loss={session.target} is already met by the initial weights "
-            f"(log loss {session.log_losses().max():.4g}); a run needs a lower target"
-        )
-
-
-def _first_status(config: Config, session: Session, stored: Status | None) -> Status:
-    packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
-    return Status(
-        status=status.RUNNING,
-        config=identity.identity(config),
-        seeds=stored.seeds if stored else [],
-        loop_seconds=stored.loop_seconds if stored else 0.0,
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
-        device=session.platform,
-        precision=config.precision,
-        git_commit=_git_commit(),
-        command=" ".join(sys.argv),
-        law=session.law,
-        rule={"geometry": session.rule.geometry, "gap_power": session.rule.gap_power},
-        earlier_seconds=stored.wall_seconds if stored else 0.0,
-        extra=stored.extra if stored else {},
-    )
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this code was imported from; None for an installed package."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
-        return done.stdout.strip() if done.returncode == 0 else None
-    return None
 
 
 def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: signals.StopRequest) -> None:
@@ -273,7 +186,8 @@ def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: sign
     _update(run, began)
     run.status.status = status.FINISHED
     plane = session.plane()
-    records.finish(session.limit_directions(), session.seeds, None if plane is None else plane_table(plane))
+    plane = None if plane is None else plane_table(plane)
+    records.finish(session.limit_directions(), session.seeds, plane, session.leaves())
 
 
 def _append(run: LiveRun, listeners: Sequence[Listener], parts: Sequence[Any]) -> None:
@@ -285,7 +199,7 @@ def _append(run: LiveRun, listeners: Sequence[Listener], parts: Sequence[Any]) -
 
 def _snapshots(run: LiveRun, listeners: Sequence[Listener], name: str, places: np.ndarray) -> None:
     for seed, arrays in run.session.weight_arrays(places).items():
-        _tell(listeners, "snapshot", snapshots.write(run.directory, seed, name, arrays))
+        _tell(listeners, "snapshot", snapshots.write(run.records.directory, seed, name, arrays))
 
 
 def _update(run: LiveRun, began: float) -> None:

@@ -111,3 +111,18 @@ def test_paths_need_no_quotes_whatever_letters_they_have(value):
 def test_what_is_no_path_is_left_to_hydra():
     words = ["seed=1,2", "model.widths=[8,8]", "snapshots={a}", "model.init='x'", "a=${seed}", "norm=ewn"]
     assert prepared(words) == words
+
+
+def test_a_run_is_trained_further_where_it_is(tmp_path):
+    """With its device; a place that is named has the word."""
+    run, settings = tmp_path / "lin_sep" / "a=[1],b", flat(compose("device=cpu", "stop.max_steps=7"))
+    beside = ["stop.log_loss=-1e3", "snapshots=[-3]"]
+    words, found = config_from(["--config-from", str(run), *beside])
+    assert words == beside and found == run
+    again = composed(prepared([*repeating(settings, run, OPTIONS, beside), *beside]), OPTIONS)
+    assert again.hydra.run.dir == str(run)
+    assert typed(again.content, OPTIONS) == compose("device=cpu", "stop.max_steps=7", *beside)
+    for place in ("outputs=o", "hydra.run.dir=o"):
+        elsewhere = [*beside, place]
+        again = composed(prepared([*repeating(settings, run, OPTIONS, elsewhere), *elsewhere]), OPTIONS)
+        assert again.hydra.run.dir in ("o", f"o/{run.parent.name}/{run.name}")

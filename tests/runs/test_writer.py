@@ -12,11 +12,12 @@ import pytest
 
 from tests.invariants import columns_of, recorded_tables
 from wnexp.errors import UserError
-from wnexp.runs import status
+from wnexp.runs import status, writer
 from wnexp.runs.status import Status
 from wnexp.runs.writer import Records, remove_scratch
 
 SEEDS = np.array([5, 6])
+RECORDS = ["neurons.parquet", "run.json", "samples.parquet", "steps.parquet"]
 
 
 class Rows(NamedTuple):
@@ -76,12 +77,23 @@ def test_finish_fills_limit_cosine_sorts_and_removes_scratch(tmp_path):
     record.save([np.ones(2)])
     assert (tmp_path / ".gradients.parquet").exists() and (tmp_path / "checkpoint.safetensors").exists()
     directions = np.stack([np.ones(4) / 2, np.array([1.0, 0, 0, 0])])
-    record.finish(directions, SEEDS, None)
+    record.finish(directions, SEEDS, None, [np.zeros(2)])
     steps = pd.read_parquet(tmp_path / "steps.parquet")
     assert steps["seed"].tolist() == [5, 5, 5, 6, 6] and steps["step"].is_monotonic_increasing is False
     np.testing.assert_allclose(steps["limit_cosine"], [1, 1, 1, 0.5, 0.5])
-    assert not (tmp_path / ".gradients.parquet").exists() and not (tmp_path / "checkpoint.safetensors").exists()
-    assert not list(tmp_path.glob(".*.tmp"))
+    assert not list(tmp_path.glob(".*.tmp")) and not list(tmp_path.glob(".*.previous"))
+    end = opened(tmp_path).restore()
+    assert end is not None and end.leaves[0].tolist() == [0, 0], "to train it further"
+
+
+def test_a_finished_run_keeps_what_it_can_go_on_from_within_a_bound(tmp_path, monkeypatch):
+    """The gradients of a large network are more than its records."""
+    monkeypatch.setattr(writer, "MOST_KEPT", 100)
+    record = opened(tmp_path)
+    record.append(rows(), SEEDS)
+    record.save([np.ones(2)])
+    record.finish(np.ones((2, 4)) / 2, SEEDS, None, [np.zeros(2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == RECORDS
 
 
 def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
@@ -92,8 +104,8 @@ def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):
     record.save()  # tables run ahead of the checkpoint, as after a kill
     assert len(pd.read_parquet(tmp_path / "steps.parquet")) == 10
     again = opened(tmp_path)
-    leaves = again.restore()
-    assert leaves is not None and [leaf.tolist() for leaf in leaves] == [[0, 1, 2], True, [1.5]]
+    found = again.restore()
+    assert found is not None and [leaf.tolist() for leaf in found.leaves] == [[0, 1, 2], True, [1.5]]
     assert again.table("steps").num_rows == 5 and again.table("neurons").num_rows == 10
     assert opened(tmp_path / "empty").restore() is None
 
@@ -126,9 +138,9 @@ def test_damage_falls_back_to_the_state_before(tmp_path, name, how):
     two_checkpoints(tmp_path)
     damaged(tmp_path / name, how)
     again = opened(tmp_path)
-    leaves = again.restore()
+    found = again.restore()
     last = 0 if name.startswith("checkpoint") else 1
-    assert leaves is not None and leaves[0].tolist() == (np.arange(4) + last).tolist()
+    assert found is not None and found.leaves[0].tolist() == (np.arange(4) + last).tolist()
     assert again.table("steps").num_rows == 5 * (last + 1) and again.table(".gradients").num_rows == 5 * (last + 1)
     assert again.table("neurons").num_rows == 10 * (last + 1)
     assert max(again.table("steps")["step"].to_pylist()) == 50 + 100 * last
@@ -153,7 +165,7 @@ def test_a_kill_while_finishing_loses_no_row(tmp_path):
     kept = {path: path.read_bytes() for path in (checkpoint, scratch)}
     again = opened(tmp_path)
     again.restore()
-    again.finish(np.ones((2, 4)) / 2, SEEDS, None)
+    again.finish(np.ones((2, 4)) / 2, SEEDS, None, [np.zeros(2)])
     for path, content in kept.items():
         path.write_bytes(content)
     once_more = opened(tmp_path)
@@ -207,8 +219,26 @@ def test_what_an_earlier_run_left_is_cleared_and_nothing_of_others(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_scratch_is_removed_and_records_are_kept(tmp_path):
-    remove_scratch(two_checkpoints(tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "neurons.parquet", "run.json", "samples.parquet", "steps.parquet",
-    ]  # fmt: skip
+def test_scratch_is_removed_and_what_a_run_goes_on_from_is_kept(tmp_path):
+    (two_checkpoints(tmp_path) / ".steps.parquet.tmp").write_text("")
+    remove_scratch(tmp_path)
+    kept = [".gradients.parquet", "checkpoint.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*kept, *RECORDS]
+
+
+def test_the_last_records_of_seeds_are_taken_back(tmp_path):
+    """From every table, scratch too; and what the record before them said is told."""
+    record = opened(tmp_path)
+    record.append(rows(), SEEDS)
+    before = record.take_back(np.array([5]))
+    assert {name: values.tolist() for name, values in before.items()} == {
+        "step": [20], "log_loss": [2.0], "log_time": [2.0], "lowest": [0.0],
+    }  # fmt: skip
+    for name, items in (("steps", 1), ("neurons", 2), ("samples", 3), (".gradients", 1)):
+        table = record.table(name)
+        steps = {seed: [row["step"] for row in table.to_pylist() if row["seed"] == seed] for seed in (5, 6)}
+        assert steps == {5: [0] * items + [20] * items, 6: [10] * items + [50] * items}, name
+    record.take_back(np.array([5, 6]))
+    first = record.take_back(np.array([5, 6]))
+    assert first["step"].tolist() == [-1, -1] and np.isnan(first["log_loss"]).all() and np.isnan(first["lowest"]).all()
+    assert record.table("steps").num_rows == record.table("neurons").num_rows == 0

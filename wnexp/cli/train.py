@@ -20,6 +20,7 @@ usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
        wnexp train -m [GROUP=OPTION,OPTION ...] ...        sweep: one run per combination
        wnexp train --config-from RUN outputs=FOLDER        repeat a run from its run.json
        wnexp train --config-from RUN data.path=FILE        whose data are elsewhere now, with the same contents
+       wnexp train --config-from RUN stop.log_loss=-1000   train it further, in its directory
 
 `+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
 options, --config-dir DIR adds your own option files.
@@ -59,7 +60,7 @@ def run(words: list[str]) -> int:
         if repeated is not None:
             words, elsewhere = overrides.elsewhere(words)
             settings = moved.found_again(stored := Run(repeated), stored.settings, elsewhere, OPTIONS)
-            words = [*overrides.repeating(settings, repeated, OPTIONS), *words]
+            words = [*overrides.repeating(settings, repeated, OPTIONS, words), *words]
         words = overrides.prepared(words)
         overrides.check(words, OPTIONS)
         compose.store(OPTIONS)

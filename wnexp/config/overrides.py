@@ -45,6 +45,7 @@ def _exists(value: str) -> bool:
 # Settings that are paths of files whose contents a run was trained on.
 MOVABLE = ("data.path", "data.dir", "model.initial_weights")
 _BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir", *MOVABLE)
+_FURTHER = ("stop.log_loss", "stop.max_steps", "seeds", "snapshots", "record.up_to")
 
 
 def elsewhere(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
@@ -68,23 +69,31 @@ def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
         raise UsageError("--config-from needs a run directory (wnexp train --help)")
     rest = words[:position] + words[position + 2 :]
     for word in rest:
-        if word.split("=")[0] not in _BESIDE_CONFIG_FROM:
+        if word.split("=")[0] not in (*_BESIDE_CONFIG_FROM, *_FURTHER):
             raise UserError(
-                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)}"
+                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)};\n"
+                f"and to train it further: {', '.join(_FURTHER)}"
             )
     return rest, Path(words[position + 1])
 
 
-def repeating(settings: Mapping[str, Any], run: Path, options: Options) -> list[str]:
-    """The words that repeat a run with these flat settings, under `outputs` by the name it has. Raises `UserError`."""
+def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: Sequence[str] = ()) -> list[str]:
+    """The words that repeat a run with these flat settings. Raises `UserError`.
+
+    Under `outputs` by the name it has; in its own directory, where the words `beside` train it further and name no
+    other place.
+    """
     known = {*options.keys(), *_NAMED}
     if unknown := sorted(settings.keys() - known):
         raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
     place = run.resolve()
-    name = _hydra_text(f"{place.parent.name}/{place.name}")
+    keys = {word.partition("=")[0] for word in beside}
+    here = bool(keys & {*_FURTHER}) and not keys & {"outputs", "hydra.run.dir"}
+    elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(f'{place.parent.name}/{place.name}')[1:-1]}'"
     chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
-    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in (*_NAMED, "device")]
-    return [*chosen, *values, f"hydra.run.dir='${{outputs_folder:${{outputs}}}}/{name[1:-1]}'"]
+    left_out = _NAMED if here else (*_NAMED, "device")
+    values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in left_out]
+    return [*chosen, *values, f"hydra.run.dir={_hydra_text(str(place)) if here else elsewhere}"]
 
 
 def _hydra_text(value: Any) -> str:

@@ -33,10 +33,16 @@ class Record:
     every: int | None = setting(
         None, "steps between two records", least=1, below=2**62, null="for the geometric grid of `points`"
     )
-    points: int = setting(
-        400, "largest number of records up to stop.max_steps; every early step is one of them", least=2
+    points: int = setting(400, "largest number of records up to record.up_to; every early step is one of them", least=2)
+    up_to: int | None = setting(
+        None, "steps that the grid of `points` is spread over", least=1, below=2**62, null="for stop.max_steps"
     )
     of_measures: dict[str, Any] = field(default_factory=dict)
+
+    def grid(self, stop: Stop) -> tuple[int, float]:
+        """`(every, ratio)`: the record point after step `k` is `max(k + every, ceil(k * ratio))`."""
+        spread = stop.max_steps if self.up_to is None else self.up_to
+        return self.every or 1, 1.0 if self.every is not None else spread ** (1 / self.points)
 
     def of(self, measure: Any) -> Any:
         """The measure with the run's settings."""

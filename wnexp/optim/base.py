@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from wnexp.nn.network import Network
@@ -74,6 +75,11 @@ class Rule:
         return True
 
     @property
+    def descends(self) -> bool:
+        """Whether no accepted step ever raises the loss."""
+        return False
+
+    @property
     def has_time(self) -> bool:
         """Whether steps are multiples of `grad L`, so that their sum is a time."""
         return True
@@ -125,6 +131,10 @@ class Rule:
     def notes_at(self, log_loss: float) -> list[str]:
         """What a user may not expect of it from a start at that log loss (nats)."""
         return []
+
+    def sees(self, log_loss: Any, landing: float) -> np.ndarray:
+        """Whether an attempt from that log loss, or from one above it, may have depended on that landing."""
+        return np.zeros(np.shape(log_loss), bool)
 
     def prepare(self, network: Network, norm: Norm) -> Network:
         """The network as this rule differentiates it under that norm."""

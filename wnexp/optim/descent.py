@@ -64,6 +64,10 @@ class LossBased(Rule):
         traced=True,
     )
 
+    @property
+    def descends(self):
+        return True
+
     def notes_at(self, log_loss):
         if self.first_reference == "start" or log_loss > _DEEP_START:
             return []

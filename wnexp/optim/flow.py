@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
@@ -69,8 +70,15 @@ def _velocity(problem: Problem, parameters, gradient) -> tuple[Float[Array, " p"
 def _nats(problem: Problem, now: State) -> Array:
     """The length of the next step: what the error allows, up to the next landing, and no more than a share of `tau`."""
     ahead = jnp.max(jnp.where(problem.landings < now.log_loss, problem.landings, -jnp.inf))
-    gap = (now.log_loss - ahead) + _BEYOND * jnp.maximum(1.0, jnp.abs(ahead))
-    return jnp.minimum(jnp.minimum(now.step_size, gap), _LONGEST_STEP * (1 + jnp.abs(now.log_loss)))
+    return jnp.minimum(jnp.minimum(now.step_size, _gap(now.log_loss, ahead)), _longest(now.log_loss))
+
+
+def _gap(log_loss: Any, landing: Any) -> Any:
+    return (log_loss - landing) + _BEYOND * jnp.maximum(1.0, jnp.abs(landing))
+
+
+def _longest(log_loss: Any) -> Any:
+    return _LONGEST_STEP * (1 + jnp.abs(log_loss))
 
 
 def _controlled(now: State, reached: State, accept: Array, nats: Array, growth: Array) -> Proposal:
@@ -107,6 +115,10 @@ class Flow(Rule):
     )
 
     @property
+    def descends(self):
+        return True
+
+    @property
     def steps_on_weights(self):
         return self.variables == "weights"
 
@@ -121,6 +133,9 @@ class Flow(Rule):
             )
         if norm.output_v == "raw" and self.steps_on_weights:
             raise UserError("norm.output_v=raw needs optimizer.variables=parameters under optimizer=flow")
+
+    def sees(self, log_loss, landing):
+        return np.asarray(_gap(log_loss, landing) < _longest(log_loss))
 
     def notes(self, network, samples):
         if not any(layer.pool for layer in network.layers):

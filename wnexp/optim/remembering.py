@@ -57,6 +57,10 @@ class LossScaled(LossBased, Transformed):
         return super(LossBased, self).hyperparameters() | LossBased.hyperparameters(self)
 
     @property
+    def descends(self):
+        return self.accept == "lower"
+
+    @property
     def is_scale_free(self):
         return False
 

@@ -58,6 +58,10 @@ class Transformed(Rule):
         return self.batch_size is None
 
     @property
+    def descends(self):
+        return self.accept == "lower"
+
+    @property
     def has_time(self):
         return False
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from wnexp.errors import UserError
-from wnexp.runs import lock, snapshots, status
+from wnexp.runs import further, lock, snapshots, status
 from wnexp.runs.files import read_table
 from wnexp.runs.identity import settings_of
 from wnexp.runs.status import Status
@@ -130,4 +130,5 @@ def find_runs(path: Path) -> list[Path]:
     """Every run directory at or below `path`, in the order of their names."""
     if (path / status.NAME).is_file():
         return [path]
-    return sorted(found.parent for found in path.rglob(status.NAME))
+    found = (file.parent for file in path.rglob(status.NAME))
+    return sorted(run for run in found if run.name != further.AGAIN)

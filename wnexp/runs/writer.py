@@ -3,7 +3,8 @@
 A table is kept in memory and rewritten whole, at intervals that grow with the time the writing takes.
 
 While a run goes on the version before the last of every table and of the checkpoint is kept. A checkpoint says up to
-which step of each seed its rows go and how many they are, so it is whole with either version of every table.
+which step of each seed its rows go and how many they are, so it is whole with either version of every table. The last
+one of a finished run is kept, with the gradients that `limit_cosine` needs, so that the run can be trained further.
 """
 
 import json
@@ -17,18 +18,22 @@ import numpy as np
 import pyarrow as pa
 
 from wnexp.errors import UserError
-from wnexp.runs import sealed, snapshots, status
-from wnexp.runs.files import previous, read_table, write_atomically, write_table
+from wnexp.runs import checkpoint, snapshots, status
+from wnexp.runs.checkpoint import Checkpoint
+from wnexp.runs.files import previous, write_table
 from wnexp.runs.status import Status
 from wnexp.runs.tables import REAL, Rows, Table, chunk_tables, column, numbers, table_schema
 
 _SECONDS_BETWEEN_WRITES = 5.0
 _WRITING_SHARE = 0.05  # of the run's time
+MOST_KEPT = 2**26  # bytes of gradients that are kept with a finished run
+_SCRATCH = (".*.previous", ".*.tmp", "snapshots/*/.*.tmp")
+_TO_GO_ON = (".*.parquet", checkpoint.NAME)
 
 
 def remove_scratch(directory: Path) -> None:
-    """Remove what only an unfinished run needs, and what a kill in the middle of a write left."""
-    for pattern in (".*.parquet", "checkpoint.safetensors", ".*.previous", ".*.tmp", "snapshots/*/.*.tmp"):
+    """Remove what only a run that goes on needs, and what a kill in the middle of a write left."""
+    for pattern in _SCRATCH:
         _remove(directory, pattern)
 
 
@@ -68,7 +73,17 @@ class Records:
             shutil.rmtree(self.directory / name, ignore_errors=True)
         for file in (self.directory / status.NAME, *self.directory.glob("*.parquet")):
             file.unlink(missing_ok=True)
-        remove_scratch(self.directory)
+        for pattern in (*_SCRATCH, *_TO_GO_ON):
+            _remove(self.directory, pattern)
+
+    def forget_end(self) -> None:
+        """Remove what was made of an end that is none any more: last weights, figures, tables of other commands."""
+        shutil.rmtree(self.directory / "figures", ignore_errors=True)
+        for name in (snapshots.FINAL, "pruned=*"):
+            _remove(self.directory, f"{snapshots.FOLDER}/*/{name}.safetensors")
+        for file in self.directory.glob("*.parquet"):
+            if file.stem not in self._described and not file.name.startswith("."):
+                file.unlink(missing_ok=True)
 
     def append(self, rows: Rows, seeds: np.ndarray) -> None:
         """Add the rows of a chunk: arrays `(slots, seeds, ...)`, where valid."""
@@ -90,6 +105,11 @@ class Records:
                 raise
             self._save(leaves)
 
+    def save_cut(self, leaves: Sequence[np.ndarray]) -> None:
+        """As `save`, of tables that have lost rows: the checkpoint goes first, the longer tables suffice for it."""
+        self._save_checkpoint(leaves)
+        self.save()
+
     def _save(self, leaves: Sequence[np.ndarray] | None) -> None:
         began = time.monotonic()
         for name in [*(name for name in self._described if name in self._changed), *self._changed - {*self._described}]:
@@ -101,6 +121,10 @@ class Records:
         self._last_write = time.monotonic()
         self._pause = max(_SECONDS_BETWEEN_WRITES, (self._last_write - began) / _WRITING_SHARE)
 
+    def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
+        tables = {name: self.table(name) for name in self._described if name in self._tables}
+        checkpoint.write(self.directory, Checkpoint(leaves, self.status.config), tables)
+
     def fail(self, reason: str) -> bool:
         """Write the status `failed` and what else the disk takes. Returns whether the run can be resumed."""
         self.status.status, self.status.error = status.FAILED, reason
@@ -108,7 +132,7 @@ class Records:
             self.save()
         except OSError:
             self._save_status_alone()
-        return (self.directory / "checkpoint.safetensors").exists()
+        return (self.directory / checkpoint.NAME).exists()
 
     def _save_status_alone(self) -> None:
         try:
@@ -127,85 +151,99 @@ class Records:
         table = table.replace_schema_metadata(self._metadata)
         write_table(self.directory / f"{name}.parquet", table, keep_previous=True)
 
-    def _save_checkpoint(self, leaves: Sequence[np.ndarray]) -> None:
-        last = self.table("steps").group_by("seed").aggregate([("step", "max")]).sort_by("seed")
-        metadata = {
-            "rows": json.dumps({name: self.table(name).num_rows for name in self._tables}),
-            "seeds": json.dumps(last["seed"].to_pylist()),
-            "steps": json.dumps(last["step_max"].to_pylist()),
-        }
-        content = sealed.pack({f"{index:04d}": leaf for index, leaf in enumerate(leaves)}, metadata)
-        path = self.directory / "checkpoint.safetensors"
-        write_atomically(path, lambda temporary: temporary.write_bytes(content), keep_previous=True)
-
-    def restore(self) -> list[np.ndarray] | None:
-        """The leaves of the last good checkpoint, with the tables cut back to its moment; None if there is none.
+    def restore(self) -> Checkpoint | None:
+        """The last good checkpoint, with the tables cut back to its moment; None if there is none.
 
         The next `save` writes the tables as cut. Raises `UserError` where nothing good is left.
         """
-        path = self.directory / "checkpoint.safetensors"
+        path = self.directory / checkpoint.NAME
         reasons = []
         for file in (path, previous(path)):
             if file.exists():
                 try:
-                    leaves = self._restore_from(file)
+                    found = self._restore_from(file)
                 except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
                     reasons.append(f"{file.name}: {str(error).splitlines()[0]}")
                     continue
                 if reasons:
                     self.notes.append(f"damaged and left aside: {reasons[0]}; resuming from the state before it")
-                return leaves
+                return found
         if not reasons:
             return None
         raise UserError(f"{self.directory} cannot be resumed ({reasons[0]}); overwrite=true starts it again")
 
-    def _restore_from(self, file: Path) -> list[np.ndarray]:
-        arrays, metadata = sealed.unpack(file)
-        seeds, steps = (np.array(json.loads(metadata[key]), np.int64) for key in ("seeds", "steps"))
-        rows = json.loads(metadata["rows"])
-        tables = {name: self._readable(name, seeds, steps, count) for name, count in rows.items()}
+    def _restore_from(self, file: Path) -> Checkpoint:
+        found, tables = checkpoint.read(file, self._described)
         self._tables = {name: [table] for name, table in tables.items()}
+        if "steps" in tables:  # that of a finished run is filled
+            self._set_limit_cosine(np.full(tables["steps"].num_rows, np.nan))
         self._changed = set(tables)
-        return [arrays[key] for key in sorted(arrays)]
+        return found
 
-    def _readable(self, name: str, seeds: np.ndarray, steps: np.ndarray, count: int) -> pa.Table:
-        """The rows of each of the seeds up to its step, `count` of them, from the newest version that has them."""
-        path = self.directory / f"{name}.parquet"
-        reasons = []
-        for file in (path, previous(path)):
-            try:
-                table = read_table(file).cast(table_schema(self._described[name]))
-                places = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
-                table = table.filter(pa.array(table["step"].to_numpy() <= steps[places]))
-                if table.num_rows == count:
-                    return table
-                reasons.append("it has lost rows")
-            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-                reasons.append(str(error).splitlines()[0])
-        raise ValueError(f"{path.name}: {reasons[0]}")
+    def take_back(self, seeds: np.ndarray) -> dict[str, np.ndarray]:
+        """Remove the last record of each of the seeds. Of the one before it: step, log_loss, log_time; -1 or NaN
+        where there is none; and `lowest`, the log loss of all that are left."""
+        steps = self.table("steps").sort_by([("seed", "ascending"), ("step", "ascending")])
+        own, step, log_loss, log_time = (
+            numbers(steps[name].combine_chunks()) for name in ("seed", "step", "log_loss", "log_time")
+        )
+        first, end = np.searchsorted(own, seeds), np.searchsorted(own, seeds, side="right")
+        before, none = end - 2, end - first < 2
+        for name in [*self._tables]:
+            table = self.table(name)
+            place = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
+            last = (seeds[place] == table["seed"].to_numpy()) & (table["step"].to_numpy() == step[end - 1][place])
+            self._tables[name] = [table.filter(pa.array(~last))]
+            self._changed.add(name)
+        lowest = [np.fmin.reduce(log_loss[a : b - 1], initial=np.nan) for a, b in zip(first, end, strict=True)]
+        return {
+            "step": np.where(none, -1, step[before]),
+            "log_loss": np.where(none, np.nan, log_loss[before]),
+            "log_time": np.where(none, np.nan, log_time[before]),
+            "lowest": np.array(lowest),
+        }
 
-    def finish(self, limit_directions: np.ndarray | None, seeds: np.ndarray, plane: pa.Table | None) -> None:
-        """Sort every table, fill `limit_cosine`, write all, drop the scratch files."""
+    def finish(
+        self,
+        limit_directions: np.ndarray | None,
+        seeds: np.ndarray,
+        plane: pa.Table | None,
+        leaves: Sequence[np.ndarray],
+    ) -> None:
+        """Sort every table, fill `limit_cosine`, write all, drop the scratch files.
+
+        The checkpoint of the end and the gradients stay, if these are not too many.
+        """
         for name, table in self._described.items():
             if not name.startswith("."):
                 order = [(key, "ascending") for key in ("seed", "step", *table.axes)]
                 self._tables[name] = [self.table(name).sort_by(order)]
                 self._changed.add(name)
         if limit_directions is not None and ".gradients" in self._tables:
-            self._tables["steps"] = [self._with_limit_cosine(limit_directions, seeds)]
+            self._set_limit_cosine(self._limit_cosine(limit_directions, seeds))
         if plane is not None:
             self._tables["plane"] = [plane]
             self._changed.add("plane")
-        self._changed -= {name for name in self._described if name.startswith(".")}
-        self.save()
+        scratch = [name for name in self._described if name.startswith(".")]
+        kept = sum(self.table(name).nbytes for name in scratch) <= MOST_KEPT
+        if not kept:
+            self._changed -= set(scratch)
+        self.save(leaves if kept else None)
         remove_scratch(self.directory)
+        if not kept:
+            for pattern in _TO_GO_ON:
+                _remove(self.directory, pattern)
 
-    def _with_limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> pa.Table:
-        """The sorted `steps`, one cosine a row; the gradients' rows are in the order they came."""
-        steps, gradients = self.table("steps"), self.table(".gradients")
+    def _limit_cosine(self, limit_directions: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """One cosine a row of the sorted `steps`; the gradients' rows are in the order they came."""
+        gradients = self.table(".gradients")
         places = np.searchsorted(seeds, numbers(gradients["seed"].combine_chunks()))
         vectors = numbers(gradients["gradient"].combine_chunks().flatten())
         cosines = np.einsum("rp,rp->r", vectors.reshape(len(places), -1), limit_directions[places])
         cosines = cosines[np.lexsort((numbers(gradients["step"].combine_chunks()), places))]
+        return np.clip(cosines, -1, 1)
+
+    def _set_limit_cosine(self, values: np.ndarray) -> None:
+        steps = self.table("steps")
         index = steps.column_names.index("limit_cosine")
-        return steps.set_column(index, steps.schema.field(index), column(np.clip(cosines, -1, 1), REAL))
+        self._tables["steps"] = [steps.set_column(index, steps.schema.field(index), column(values, REAL))]

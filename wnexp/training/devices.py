@@ -63,7 +63,7 @@ class SeedBatch:
         on_cpu = devices[0].platform == "cpu"
         share = min(count, _CPU_SEEDS) if on_cpu else -(-count // len(devices))
         devices = devices[: -(-count // share)]
-        self.count, self.width = count, share * len(devices)
+        self.count, self.width, self.devices = count, share * len(devices), len(devices)
         self.total = max(count, self.width)
         self.mesh = Mesh(np.array(devices), ("seeds",)) if len(devices) > 1 else None
         self._split, self._same = devices[0], devices[0]

@@ -108,14 +108,14 @@ def build_traced(config: Config, dtype: str) -> Traced:
     """The traced numbers; those of the loss in `dtype`."""
     stop, record, real = config.stop, config.record, np.dtype(dtype).type
     hyperparameters = config.optimizer.hyperparameters()
-    ratio = 1.0 if record.every is not None else stop.max_steps ** (1 / record.points)
+    every, ratio = record.grid(stop)
     arrays: Any = {
         "hyperparameters": {
             name: np.bool_(v) if isinstance(v, bool) else real(v) for name, v in hyperparameters.items()
         },
         "target": real(stop.log_loss),
         "max_steps": np.int64(stop.max_steps),
-        "record_every": np.int64(record.every or 1),
+        "record_every": np.int64(every),
         "record_ratio": real(ratio),
         "snapshots": np.asarray(sorted(set(config.snapshots), reverse=True), dtype),
     }

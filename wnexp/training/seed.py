@@ -67,7 +67,7 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
     )
 
 
-def _outcome(state: base.State, traced: Traced) -> Array:
+def outcome(state: base.State, traced: Traced) -> Array:
     """The outcome after an attempt; a reached target counts before everything else but a non-finite loss."""
     return jnp.select(
         [
@@ -92,7 +92,7 @@ def start(program: Program, seed, trained, fixed, data: Data, traced: Traced) ->
         optimizer=state,
         fixed=fixed,
         seed=jnp.asarray(seed, int),
-        outcome=_outcome(state, traced),
+        outcome=outcome(state, traced),
         records=zero,
         next_record=zero,
         recorded_step=zero - 1,
@@ -104,6 +104,11 @@ def start(program: Program, seed, trained, fixed, data: Data, traced: Traced) ->
 
 def _snapshots_reached(state: SeedState, traced: Traced) -> Array:
     return jnp.sum(state.optimizer.log_loss <= traced.snapshots, dtype=int)
+
+
+def following(step: Int[Array, "..."], traced: Traced) -> Array:
+    """The record point after one at `step`."""
+    return jnp.maximum(step + traced.record_every, jnp.ceil(step * traced.record_ratio).astype(int))
 
 
 def is_due(state: SeedState, traced: Traced) -> Array:
@@ -123,7 +128,7 @@ def advance(program: Program, state: SeedState, data: Data, traced: Traced, limi
 
     def attempt(state):
         optimizer = base.attempt(program.rule, problem, state.optimizer, traced.hyperparameters)
-        return state._replace(optimizer=optimizer, outcome=_outcome(optimizer, traced))
+        return state._replace(optimizer=optimizer, outcome=outcome(optimizer, traced))
 
     return jax.lax.while_loop(unfinished, attempt, state)
 
@@ -176,10 +181,9 @@ def record(program: Program, state: SeedState, data: Data, traced: Traced) -> tu
         "measures": {index: measure.measure(look) for index, measure in frequent.items()},
     }
     step = optimizer.step
-    following = jnp.maximum(step + traced.record_every, jnp.ceil(step * traced.record_ratio).astype(int))
     recorded = state._replace(
         records=state.records + 1,
-        next_record=jnp.where(step >= state.next_record, following, state.next_record),
+        next_record=jnp.where(step >= state.next_record, following(step, traced), state.next_record),
         recorded_step=step,
         recorded_log_loss=optimizer.log_loss,
         recorded_log_time=optimizer.log_time,

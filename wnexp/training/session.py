@@ -1,6 +1,7 @@
 """A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -130,7 +131,10 @@ class Session:
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
-        self.program, self.rule = program, rule
+        self.program, self.rule, self.traced = program, rule, traced
+        # What the last bits of a seed depend on beside itself: how many share its program, and the blocks of samples.
+        alike = self.batch.width // self.batch.devices if program.batched else 0
+        self.rounding = np.tile([alike, min(program.block, len(dataset.train_x))], (len(seeds), 1))
         self._start = self.batch.pad((seeds, weights))
         self._train = loop.make_train(program, self.batch.mesh)
         self._fixed = self.batch.share((build_data(dataset, program.dtype), traced))
@@ -150,14 +154,26 @@ class Session:
         lowest = float(self.log_losses().min())
         self.notes += self.rule.notes_at(lowest) if math.isfinite(lowest) else []
 
-    def restore(self, leaves: list[np.ndarray]) -> None:
-        """Continue from the leaves of a checkpoint. Raises `UserError` if they are another program's."""
+    def state_of(self, leaves: Sequence[np.ndarray]) -> tuple[seed.SeedState, np.ndarray]:
+        """The leaves of a checkpoint as a state `(s, ...)` on the host, and its rounding. Raises `UserError`."""
+        *leaves, rounding = leaves
         shapes = jax.eval_shape(loop.make_train(self.program).start, *self._start, *self._fixed)
         expected, structure = jax.tree.flatten(shapes)
-        leaves = self.batch.pad(leaves)
-        if [(leaf.shape, leaf.dtype) for leaf in expected] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+        counts = {len(leaf) for leaf in leaves}
+        fits = [(leaf.shape[1:], leaf.dtype) for leaf in expected] == [(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+        if not fits or len(counts) != 1 or max(counts) > self.batch.count:
             raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
-        state = jax.tree.unflatten(structure, leaves)
+        return jax.tree.unflatten(structure, leaves), rounding
+
+    def restore(self, state: seed.SeedState, rounding: np.ndarray) -> None:
+        """Continue from a state on the host; seeds beyond those that it has start."""
+        known = len(state.outcome)
+        self.rounding[:known] = rounding
+        if known < self.batch.count:
+            self.start()
+            fresh = self.batch.own(self._state)
+            state = jax.tree.map(lambda old, new: np.concatenate([old, new[known:]]), state, fresh)
+        state = self.batch.pad(state)
         self._state = self._without_fillers(
             self.batch.split(state) if self.batch.whole else jax.tree.map(np.array, state)
         )
@@ -205,8 +221,8 @@ class Session:
         return Rows(valid=valid, step=rows["step"], blocks=blocks, snapshots=taken, places=places)
 
     def leaves(self) -> list[np.ndarray]:
-        """The whole state, for a checkpoint."""
-        return self.batch.own(jax.tree.leaves(self._state))
+        """The whole state, for a checkpoint, and how it was rounded."""
+        return [*self.batch.own(jax.tree.leaves(self._state)), self.rounding]
 
     def running(self) -> bool:
         """Whether any seed still runs."""

@@ -47,7 +47,8 @@ OPTIMUM = {
 }
 # (steps, loss, margin in the rule's own geometry, relative tolerance) of a numpy twin, W = 0 at first. That of sign at
 # 10,000 steps is one in longdouble: in float64 a softmax minus 1 cancels below 1e-12, so others found 12.671607.
-# Nuclear descent is chaotic, its two largest singular values come close: twins of other roundings differ by as much as is held.
+# Nuclear descent is chaotic, its two largest singular values come close: twins of other roundings differ by as much as
+# is held.
 FOUND = [
     ("sign", 1000, 3.821688e-04, 11.415961, 6e-7),
     ("normalized_gd", 1000, 2.779378e-01, 0.717748, 1e-6),

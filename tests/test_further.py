@@ -1,5 +1,7 @@
 """A run that is trained further is bit for bit the run that would have been asked for at first."""
 
+import errno
+import os
 import shutil
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import pytest
 
 from tests.helpers import KILLS, Mortal, compose
 from wnexp import runner
-from wnexp.runs import further, writer
+from wnexp.runs import checkpoint, files, further, snapshots, status, writer
 from wnexp.runs.reader import Run, find_runs
 from wnexp.training.session import Session
 
@@ -149,7 +151,7 @@ def test_killed_on_the_way_further(tmp_path, monkeypatch, random, often, attempt
     for series in range(KILLS):
         folder = tmp_path / f"run{series}"
         shutil.copytree(tmp_path / "run", folder)
-        operations = [series + 1, *random.integers(1, 60, 100).tolist()]
+        operations = [series + 1, *random.integers(1, 130, 200).tolist()]
         for left in operations:
             lived = disk.lives(lambda folder=folder: (0, runner.run_in(folder, config)), left)
             found = Run(folder)
@@ -158,7 +160,31 @@ def test_killed_on_the_way_further(tmp_path, monkeypatch, random, often, attempt
             assert Run(place).weights(1, "initial") is not None
             if lived:
                 break
+        assert lived, "it does not get on"
         assert_same(tmp_path / "whole", folder)
+
+
+@pytest.mark.parametrize("full", ["run.json", "checkpoint.safetensors", "steps.parquet", "everything"])
+def test_a_full_disk_on_the_way_further_costs_nothing_that_was_written(tmp_path, monkeypatch, full):
+    """Whatever finds no room when the run sets out: the same command goes on where there is room again."""
+    first, more, _ = RUNS["gd"]
+    runner.run_in(tmp_path / "whole", compose(*first, more))
+    runner.run_in(tmp_path / "run", compose(*first))
+    real = files.write_atomically
+
+    def write(path, content, keep_previous=False):
+        if path.name == full or full == "everything":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, content, keep_previous)
+
+    with monkeypatch.context() as disk:
+        for module in (files, status, snapshots, checkpoint):
+            disk.setattr(module, "write_atomically", write)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                runner.run_in(tmp_path / "run", compose(*first, more))
+    runner.run_in(tmp_path / "run", compose(*first, more))
+    assert_same(tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.parametrize("kind", ["gd", "sgd"])

@@ -105,12 +105,13 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
     compile_began = time.monotonic()
     found = opened(config, directory, session, stored)
     run = found.run
+    if found.changed:  # what the directory holds is the new run's from here on
+        status.write(directory, run.status)
     _tell(listeners, "started", run)
     with signals.deferred() as stop:
         try:
             on_start()
-            if found.changed:  # what the directory holds is the new run's from here on
-                status.write(directory, run.status)
+            if found.changed:
                 run.records.forget_end()
                 _snapshots(run, listeners, snapshots.INITIAL, found.starting)
                 run.records.save_cut(session.leaves())

@@ -106,8 +106,9 @@ class Records:
             self._save(leaves)
 
     def save_cut(self, leaves: Sequence[np.ndarray]) -> None:
-        """As `save`, of tables that have lost rows: the checkpoint goes first, the longer tables suffice for it."""
+        """As `save`, after `take_back`: the checkpoint goes first, which the longer tables suffice for."""
         self._save_checkpoint(leaves)
+        self._changed = set(self._tables)
         self.save()
 
     def _save(self, leaves: Sequence[np.ndarray] | None) -> None:
@@ -182,7 +183,7 @@ class Records:
 
     def take_back(self, seeds: np.ndarray) -> dict[str, np.ndarray]:
         """Remove the last record of each of the seeds. Of the one before it: step, log_loss, log_time; -1 or NaN
-        where there is none; and `lowest`, the log loss of all that are left."""
+        where there is none; and `lowest`, the log loss of all that are left. `save_cut` writes it."""
         steps = self.table("steps").sort_by([("seed", "ascending"), ("step", "ascending")])
         own, step, log_loss, log_time = (
             numbers(steps[name].combine_chunks()) for name in ("seed", "step", "log_loss", "log_time")
@@ -194,7 +195,7 @@ class Records:
             place = np.searchsorted(seeds, table["seed"].to_numpy()).clip(max=len(seeds) - 1)
             last = (seeds[place] == table["seed"].to_numpy()) & (table["step"].to_numpy() == step[end - 1][place])
             self._tables[name] = [table.filter(pa.array(~last))]
-            self._changed.add(name)
+        self._changed.clear()  # the checkpoint that is there needs the longer ones
         lowest = [np.fmin.reduce(log_loss[a : b - 1], initial=np.nan) for a, b in zip(first, end, strict=True)]
         return {
             "step": np.where(none, -1, step[before]),

@@ -71,7 +71,7 @@ def repeating(settings: Mapping[str, Any], run: Path, options: Options) -> list[
     """The words that repeat a run with these flat settings, under `outputs` by the name it has. Raises `UserError`."""
     known = {*options.keys(), *_NAMED}
     if unknown := sorted(settings.keys() - known):
-        raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
+        raise UserError(f"{run}: of another version or a script of yours; unknown here: {', '.join(unknown)}")
     place = run.resolve()
     name = _hydra_text(f"{place.parent.name}/{place.name}")
     chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]

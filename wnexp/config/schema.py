@@ -121,8 +121,9 @@ class Options:
     def unknown_key(self, key: str) -> UserError:
         """The error for a key that cannot be set, with the nearest ones that can."""
         names = [*GROUPS, *self.keys()]
-        if key in names:
-            return UserError(f"{key} is not a setting of the options chosen; `wnexp train --cfg job` lists theirs")
+        group, _, name = key.partition(".")
+        if rows := [row for row, choice in self.groups.get(group, {}).items() if name in settings(choice)]:
+            return UserError(f"{key} is not a setting of the {group} chosen, but of {group}={','.join(rows)}")
         near = get_close_matches(key, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`wnexp train --help` lists the known ones"
         return UserError(f"unknown key '{key}'; {hint}")

@@ -189,7 +189,7 @@ def test_the_command_prunes_prints_and_plots(runs, inside, tmp_path, monkeypatch
         (["--percent", "0,101"], 2, "'0,101' must be numbers from 0 to 100"),
         (["--percent", "-1"], 2, "argument --percent"),
         (["--percent", "many"], 2, "'many' must be numbers"),
-        (["--save", "1,2"], 2, "--save takes one percent"),
+        (["--save", "1,2"], 2, "--save 1,2: one percent is needed"),
         (["--save", "100"], 1, "nothing is left of layer 0"),
         (["--all"], 2, "unrecognized arguments: --all"),
     ],

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,19 @@ class Choice:
     even: int = setting(2, "an even number", allowed="even numbers", test=lambda value: value % 2 == 0)
     free: float = setting(0.0, "any number")
     plain: int = 7
+
+
+@dataclass(frozen=True)
+class Free:
+    """Settings of which nothing is said but their types."""
+
+    number: float = setting(0.0, "")
+    numbers: list[float] = setting([], "")
+    perhaps: list[int] | None = setting(None, "", null="for none")
+    flag: bool = setting(False, "")
+    file: str | None = setting(None, "")
+    size: int = setting(1, "", least=1)
+    anything: Any = setting(None, "")
 
 
 def test_settings_are_the_fields_that_are_declared_as_such():
@@ -53,6 +67,14 @@ def test_a_list_is_nobody_elses():
 )
 def test_what_is_allowed_in_words(name, allowed):
     assert settings(Choice)[name].allowed == allowed
+
+
+def test_what_is_expected_names_the_type_where_nothing_else_is_said():
+    words = ["a number", "a list of numbers", "a list of integers, or null for none", "true or false"]
+    words += ["a text, or null", "an integer of at least 1", "a value"]
+    assert [one.expected for one in settings(Free).values()] == words
+    with pytest.raises(UserError, match=r"^numbers=\[\[1\]\] is not possible; allowed: a list of numbers$"):
+        settings(Free)["numbers"].check("numbers", [[1]])
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def prune(
         weights = {level: _load(of, seed, snapshots.at(level)) for level in run.snapshot_losses}
         reached = {level: layers for level, layers in weights.items() if layers is not None}
         if initial is None:
-            raise UserError(f"{run.directory}: seed {seed} has no initial snapshot")
+            raise UserError(f"{run.directory}: seed {seed} has no snapshot '{snapshots.INITIAL}' to compare with")
         history = {level: norms(layers, hidden) for level, layers in reached.items()}
         for level, layers in reached.items():
             ranked = scores(level, history, norms(initial, hidden))

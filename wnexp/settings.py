@@ -11,16 +11,18 @@ and take 0.1 s of every start.
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from wnexp.errors import UserError
 
 Row = TypeVar("Row")
 _MEANING = "meaning"
+_NOUNS = {int: "integer", float: "number", str: "text"}
 
 
 def setting(
@@ -83,8 +85,27 @@ class Setting:
         if not meta["bounds"]:
             return f"null {meta['null']}" if meta["null"] else ""
         noun = "integer" if self.whole else "number"
-        many = getattr(self.kind, "__origin__", None) is list
+        many = self._kinds[0] is list
         return (f"a list of {noun}s" if many else f"{'an' if self.whole else 'a'} {noun}") + self._range() + null
+
+    @property
+    def expected(self) -> str:
+        """What is allowed, the type where every value of it is."""
+        if self.metadata["bounds"] or self.metadata["choices"] or self.metadata["allowed"]:
+            return self.allowed
+        base, inside = self._kinds
+        if base is bool:
+            return "true or false"
+        many = f"a list of {_NOUNS[inside]}s" if inside in _NOUNS else "a list"
+        words = many if base is list else f"{'an' if base is int else 'a'} {_NOUNS.get(base, 'value')}"
+        return words + (f", or {self.allowed or 'null'}" if type(None) in get_args(self.kind) else "")
+
+    @property
+    def _kinds(self) -> tuple[Any, Any]:
+        """The type without None, and that of its entries where it is a list."""
+        base = next((kind for kind in get_args(self.kind) if kind is not type(None)), self.kind)
+        base = self.kind if get_origin(self.kind) is list else base
+        return (list, get_args(base)[0]) if get_origin(base) is list else (base, None)
 
     def _range(self) -> str:
         bounds = {name: _number(bound) for name, bound in self.metadata["bounds"].items()}
@@ -93,15 +114,22 @@ class Setting:
         words = {"above": "above", "least": "of at least", "below": "below", "most": "at most"}
         return " " + ", ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
 
+    def refusal(self, key: str, value: Any) -> UserError:
+        """The error for a value of another type."""
+        given = value if isinstance(value, str) else json.dumps(value)
+        return UserError(f"{key}={given} is not possible; allowed: {self.expected}")
+
     def check(self, key: str, value: Any) -> None:
         """Raise `UserError` that names the key, what came and what is allowed."""
         if not _is_finite(value):
             raise UserError(f"{key}={value} is not finite; allowed: finite numbers")
+        if isinstance(value, list) and self._kinds[1] in _NOUNS and any(isinstance(entry, list) for entry in value):
+            raise self.refusal(key, value)  # OmegaConf lets it pass
         if value is None:
             return
         if self.metadata["choices"]:
-            choose(dict.fromkeys(self.metadata["choices"]), key, value)
-        values = value if isinstance(value, list) else [value]
+            choose(dict.fromkeys(self.metadata["choices"]), key, str(value))
+        values: list[Any] = value if isinstance(value, list) else [value]
         if not all(self._within(entry) for entry in values) or (
             self.metadata["test"] and not self.metadata["test"](value)
         ):

@@ -29,8 +29,8 @@ NAMES = [command.NAME for command in COMMANDS]
         (["runs", "nowhere"], 1, "nowhere: no such run"),
         (["prune", "--percent", "0,101"], 2, "'0,101' must be numbers from 0 to 100"),
         (["prune", "--percent=many"], 2, "'many' must be numbers from 0 to 100"),
-        (["prune", "--save", "10,20"], 2, "--save takes one percent (wnexp prune --help)"),
-        (["plot", "--most", "0"], 2, "--most 0: an integer of at least 1"),
+        (["prune", "--save", "10,20"], 2, "--save 10,20: one percent is needed, like 90 (wnexp prune --help)"),
+        (["plot", "--most", "0"], 2, "argument --most: '0' must be an integer of at least 1"),
         (["verify", "here", "--deep"], 2, "--deep and --data-seeds are of the battery and take no PATH"),
         (["completion"], 2, "required: shell"),
         (["completion", "csh"], 2, "invalid choice: 'csh'"),
@@ -68,7 +68,7 @@ def test_an_option_takes_its_value_in_both_spellings_and_at_any_place(inside, mo
     from wnexp import figures
 
     asked = []
-    monkeypatch.setattr(figures, "plot", lambda paths, target, most: asked.append((paths, str(target))) or [])
+    monkeypatch.setattr(figures, "plot", lambda paths, target, most, progress: asked.append((paths, str(target))) or [])
     for line in (["a", "b", *words], [*words, "a", "b"], ["a", *words, "b"]):
         assert inside("plot", *line)[0] == 0
     assert [([str(path) for path in paths], target) for paths, target in asked] == [(["a", "b"], "there")] * 3

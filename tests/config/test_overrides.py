@@ -94,7 +94,7 @@ def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
 
 
 def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):
-    with pytest.raises(UserError, match=r"this version of wnexp has no norm.power, optimizer.momentum"):
+    with pytest.raises(UserError, match=r"unknown here: norm.power, optimizer.momentum"):
         repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.power": 2}, tmp_path, OPTIONS)
 
 

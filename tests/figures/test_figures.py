@@ -184,8 +184,12 @@ def test_a_run_with_a_damaged_table_is_left_out(runs, tmp_path, monkeypatch, cap
     with pytest.raises(UserError, match="no records to draw"):
         figures.plot([tmp_path / "ewn"])
     (tmp_path / "more" / "steps.parquet").unlink()
-    with pytest.raises(UserError, match="no records to draw"):
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / "more", tmp_path / "several" / name)
+    with pytest.raises(UserError, match=r"^more: no records to draw$"):
         figures.plot([tmp_path / "more"])
+    with pytest.raises(UserError, match=r"^several/one and 1 more: no records to draw$"):
+        figures.plot([tmp_path / "several"])
 
 
 @pytest.mark.slow

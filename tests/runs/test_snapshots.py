@@ -20,8 +20,10 @@ def test_weights_round_trip_with_the_contracts_keys(tmp_path):
     written.write_bytes(b"no weights")
     with pytest.raises(UserError, match="not a readable weights file"):
         snapshots.read(written)
-    with pytest.raises(UserError, match="not a readable weights file"):
+    with pytest.raises(UserError, match=r"none\.safetensors: no such file"):
         snapshots.read(tmp_path / "none.safetensors")
+    with pytest.raises(UserError, match="a folder, not a weights file"):
+        snapshots.read(tmp_path)
 
 
 def test_levels_come_from_the_names(tmp_path):

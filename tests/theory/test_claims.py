@@ -12,6 +12,7 @@ from wnexp.nn.losses import Loss
 from wnexp.nn.weightnorm import NORMS
 from wnexp.runs.reader import Run
 from wnexp.theory import limits, reference, relations
+from wnexp.theory.fits import limit
 from wnexp.theory.hypothesis import judge
 from wnexp.theory.seeds import DEEP
 from wnexp.training.loop import make_train
@@ -36,6 +37,16 @@ def test_a_claim_holds_in_the_limit(standing, name):
     """All but those that need weights, or unequal norms."""
     found = verdicts(name, standing)
     assert found and set(found.values()) == {theory.HOLDS}, found
+
+
+@pytest.mark.parametrize(("name", "most"), [("C2", 2.0), ("SVM", np.pi), ("C9", np.inf)])
+def test_a_limit_is_no_more_than_the_quantity_can_be(name, most):
+    """A curve that rises may rise further: 1 - cos beyond 2, an angle beyond half a turn, says no extrapolation."""
+    tau = np.geomspace(1, 1e4, 200)
+    found = limit(tau, 1.8 * (tau / tau[-1]) ** 0.3)
+    assert found.high > np.pi
+    one = theory.CLAIMS[name].of_limit(seed_records(tau, np.ones((200, 1))), found, deep=True)
+    assert one.high == min(found.high, most) and one.low == found.low
 
 
 def changed(run, change):

@@ -73,8 +73,8 @@ def test_data_that_cannot_be_separated_are_named(inside, tmp_path):
         (["--deeper"], 2, "unrecognized arguments: --deeper"),
         (["x", "--deep"], 2, "--deep and --data-seeds are of the battery and take no PATH"),
         (["x", "--data-seeds", "3"], 2, "--deep and --data-seeds are of the battery and take no PATH"),
-        (["--data-seeds", "0"], 2, "--data-seeds 0: an integer of at least 1"),
-        (["--data-seeds", "many"], 2, "argument --data-seeds: invalid int value: 'many'"),
+        (["--data-seeds", "0"], 2, "argument --data-seeds: '0' must be an integer of at least 1"),
+        (["--data-seeds", "many"], 2, "argument --data-seeds: 'many' must be an integer of at least 1"),
     ],
 )
 def test_bad_words(inside, words, code, part):

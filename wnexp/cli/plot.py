@@ -1,7 +1,8 @@
 """`wnexp plot`: figures from the records of runs."""
 
 import os
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from contextlib import suppress
 from pathlib import Path
 
 NAME, HELP = "plot", "figures of the newest run, or of the runs named"
@@ -15,9 +16,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"{PATHS}; default: the newest run")
     parser.add_argument(
-        "--most", type=int, metavar="N", help="draw at most N series of runs that differ in more than their seeds (12)"
+        "--most",
+        type=at_least_one,
+        metavar="N",
+        help="draw at most N series of runs that differ in more than their seeds (12)",
     )
     parser.add_argument("--to", type=Path, metavar="DIR", help="put the figures there instead")
+
+
+def at_least_one(text: str) -> int:
+    """A number of an argument. Raises `ArgumentTypeError`."""
+    with suppress(ValueError):
+        if int(text) >= 1:
+            return int(text)
+    raise ArgumentTypeError(f"'{text}' must be an integer of at least 1")
 
 
 def prepare_figures() -> None:
@@ -30,11 +42,8 @@ def run(arguments: Namespace) -> int:
     prepare_figures()
     from wnexp import figures
     from wnexp.cli.progress import Bar
-    from wnexp.errors import UsageError
 
     most = figures.MOST_SERIES if arguments.most is None else arguments.most
-    if most < 1:
-        raise UsageError(f"--most {most}: an integer of at least 1")
     with Bar() as bar:
         files = figures.plot(arguments.paths, arguments.to, most, bar.of_count)
     print(*files, sep="\n")

@@ -42,7 +42,8 @@ def run(arguments: Namespace) -> int:
     from wnexp.errors import UsageError
 
     if arguments.save is not None and len(arguments.save) != 1:
-        raise UsageError("--save takes one percent (wnexp prune --help)")
+        percents = ",".join(f"{percent:g}" for percent in arguments.save)
+        raise UsageError(f"--save {percents}: one percent is needed, like 90 (wnexp prune --help)")
     from wnexp import pruning
     from wnexp.cli import terminal
     from wnexp.config import overrides

@@ -4,7 +4,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from wnexp.cli.plot import PATHS, prepare_figures
+from wnexp.cli.plot import PATHS, at_least_one, prepare_figures
 
 NAME, HELP = "verify", "the theory's claims, measured on runs, with verdicts"
 DESCRIPTION = """\
@@ -19,7 +19,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"{PATHS}; default: the battery")
     parser.add_argument("--deep", action="store_true", help="the battery to 1e6 nats, into outputs/verify-deep")
-    parser.add_argument("--data-seeds", type=int, metavar="N", help="data sets of each kind in the battery (5)")
+    parser.add_argument("--data-seeds", type=at_least_one, metavar="N", help="data sets of each kind there (5)")
 
 
 def run(arguments: Namespace) -> int:
@@ -28,8 +28,6 @@ def run(arguments: Namespace) -> int:
 
     if arguments.paths and (arguments.deep or arguments.data_seeds is not None):
         raise UsageError("--deep and --data-seeds are of the battery and take no PATH (wnexp verify --help)")
-    if arguments.data_seeds is not None and arguments.data_seeds < 1:
-        raise UsageError(f"--data-seeds {arguments.data_seeds}: an integer of at least 1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     prepare_figures()
     from wnexp import theory

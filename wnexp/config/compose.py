@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import OmegaConfBaseException
 
 from wnexp.config.hydra_errors import explain_hydra
 from wnexp.config.naming import run_directory
@@ -141,7 +141,8 @@ def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting
     try:
         merged: Any = OmegaConf.to_container(OmegaConf.merge(schema, values), throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise _explained(error, options, prefix) from None
+        name = re.split(r"[.\[]", str(error.full_key))[0]
+        raise known[name].refusal(prefix + name, given[name]) if name in given else _explained(error, options) from None
     for key, one in known.items():
         one.check(prefix + key, merged[key])
     return merged
@@ -154,18 +155,9 @@ def _whole(value: Any, one: Setting) -> Any:
     return int(value) if one.whole and isinstance(value, float) and value.is_integer() else value
 
 
-def _explained(error: OmegaConfBaseException, options: Options, prefix: str = "") -> UserError:
-    key = f"{prefix}{error.full_key}" if error.full_key else "configuration"
-    if isinstance(error, ConfigKeyError):
-        return options.unknown_key(key)
-    reason = str(error).splitlines()[0]
-    if found := re.search(r"UserError raised while resolving interpolation: (.*)", reason):
-        return UserError(found.group(1))
-    if isinstance(error, ValidationError):
-        reason = "a list is needed, like [8]" if "is not a ListConfig" in reason else reason
-        reason = "one value is needed, not a list" if "of type 'ListConfig'" in reason else reason
-        reason = "null is not allowed" if re.search("not Optional|NoneType|'None'", reason) else reason
-    return UserError(f"{key}: {reason}")
+def _explained(error: OmegaConfBaseException, options: Options) -> UserError:
+    """The error of a value that refers to another."""
+    return UserError(f"{error.full_key or 'configuration'}: {explain_hydra(error, options)}")
 
 
 def from_flat(values: Mapping[str, Any], options: Options) -> Config:
@@ -194,7 +186,7 @@ def _by(key: str, table: Mapping[str, Any]) -> Any:
     Raises `UserError` where the table has neither the key nor `else`.
     """
     if key not in table and "else" not in table:
-        raise UserError(f"no value for '{key}' in the configuration's table {dict(table)}")
+        raise UserError(f"the default has a value for {', '.join(map(str, table))}, none for {key}; give one")
     return table.get(key, table.get("else"))
 
 

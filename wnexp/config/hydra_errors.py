@@ -43,5 +43,11 @@ def explain_hydra(error: BaseException, options: Options) -> str | None:
         return str(options.unknown_key(found.group(1) or found.group(2), _chosen(error)))
     if found := re.search(r"UserError raised while resolving interpolation: (.*)", text):
         return found.group(1)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if found := re.search(r"Interpolation key '([^']+)' not found", text):
+        return f"${{{found.group(1)}}} refers to a setting that does not exist"
+    if found := re.search(r"Error merging override \+*([^=]+)=(.*)", text):
+        key, given = found.groups()
+        if one := options.keys().get(key):
+            return str(one.refusal(key, given))
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "full_key: " not in line]
     return "\n".join(lines[:2])

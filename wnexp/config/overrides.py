@@ -85,7 +85,7 @@ def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: 
     """
     known = {*options.keys(), *_NAMED}
     if unknown := sorted(settings.keys() - known):
-        raise UserError(f"{run}: this version of wnexp has no {', '.join(unknown)}")
+        raise UserError(f"{run}: of another version or a script of yours; unknown here: {', '.join(unknown)}")
     place = run.resolve()
     keys = {word.partition("=")[0] for word in beside}
     here = bool(keys & {*_FURTHER}) and not keys & {"outputs", "hydra.run.dir"}

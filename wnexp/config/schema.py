@@ -126,12 +126,13 @@ class Options:
 
     def unknown_key(self, key: str, chosen: str | None = None) -> UserError:
         """The error for a key that cannot be set, with the nearest ones that can; `chosen` is its group's option."""
-        names, group = [*GROUPS, *self.keys()], key.partition(".")[0]
+        names = [*GROUPS, *self.keys()]
+        group, _, name = key.partition(".")
         if key in names and chosen is not None and chosen in self.groups.get(group, {}):
             own = ", ".join(settings(self.groups[group][chosen])) or "none"
             return UserError(f"{key} is not a setting of the options chosen; {group}={chosen} has {own}")
-        if key in names:
-            return UserError(f"{key} is not a setting of the options chosen; `wnexp train --cfg job` lists theirs")
+        if rows := [row for row, choice in self.groups.get(group, {}).items() if name in settings(choice)]:
+            return UserError(f"{key} is not a setting of the {group} chosen, but of {group}={','.join(rows)}")
         near = get_close_matches(key, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`wnexp train --help` lists the known ones"
         return UserError(f"unknown key '{key}'; {hint}")

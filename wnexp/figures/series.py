@@ -17,6 +17,7 @@ import pandas as pd
 
 from wnexp.errors import UserError
 from wnexp.figures.style import law_colour, look
+from wnexp.runs.files import shown
 from wnexp.runs.identity import digested, is_digest
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -142,7 +143,8 @@ def load_series(
                 say(f"left out: {error}")
     groups = {key: group for key, group in groups.items() if group[1]}
     if not groups:
-        raise UserError(f"{', '.join(map(str, directories))}: no records to draw")
+        more = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
+        raise UserError(f"{shown(Path(directories[0]))}{more}: no records to draw")
     configs = [status.config for status, _ in groups.values()]
     names = telling_apart(configs)
     series = [

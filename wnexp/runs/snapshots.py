@@ -38,6 +38,8 @@ def write(directory: Path, seed: int, name: str, arrays: Mapping[str, np.ndarray
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """The arrays of a weights file by key. Raises `UserError` if it is missing, damaged or not a safetensors file."""
+    if not file.is_file():
+        raise UserError(f"{file}: {'a folder, not a weights file' if file.is_dir() else 'no such file'}")
     try:
         return sealed.unpack(file)[0]
     except ValueError as error:

@@ -4,6 +4,7 @@ A new claim is a class here beside with its `statement`, quantity, prediction, n
 `CLAIMS`. It gives an interval for a seed; `hypothesis.py` makes the verdict.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,6 +28,7 @@ class Claim:
     reason: ClassVar[str]  # for the tolerance
     against_degree: ClassVar[bool] = False  # whether its predictions are a curve over the degree of the network
     one_sided: ClassVar[bool] = False  # whether the prediction is a bound from above
+    most: ClassVar[float] = math.inf  # that what is measured can be; an extrapolation does not know it
     allowance: float  # the tolerance, in the unit of what is measured
 
     def applies(self, run: TrainedRun) -> bool:
@@ -54,7 +56,7 @@ class Claim:
         if isinstance(found, str):
             return found
         needed = needed_depth(float(seed.depth[-1]), found, self.allowance)
-        return Estimate(found.low, found.high, deep=deep, needed=needed)
+        return Estimate(min(found.low, self.most), min(found.high, self.most), deep=deep, needed=needed)
 
 
 def of_exponent(found: Interval | str, predicted: float, deep: bool) -> Estimate | str:

@@ -1,5 +1,6 @@
 """Claims on where the direction ends up: KKT points, the hard-margin separator."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,7 @@ class HardMargin(_OfFiniteP):
     statement = "a linear network of any depth tends to the hard-margin separator"
     measured_as = "limit of the angle to the hard-margin SVM's normal (radians)"
     reason = "half a degree"
+    most = math.pi
     allowance: float = 0.01
 
     def applies(self, run):
@@ -69,6 +71,7 @@ class LargestMargin(HardMargin):
     statement = "and its margin to the largest one there is"
     measured_as = "limit of the gap to the hard-margin SVM's margin, relative"
     reason = "0.2 %"
+    most = math.inf
     allowance: float = 0.002
 
     def estimate(self, run, seed):

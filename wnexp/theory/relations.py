@@ -27,6 +27,7 @@ class Alignment(Claim):
     statement = "w_u and -grad_u L align, for active neurons"
     measured_as = "limit of the largest 1 - cos"
     reason = "an angle of 2.6 degrees"
+    most = 2.0
     allowance: float = 0.001
 
     def estimate(self, run, seed):

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.helpers import KILLS, Mortal
+from wnexp.optim import OPTIMIZERS
+from wnexp.optim.transformed import Transformed
 from wnexp.runs import writer
 from wnexp.training import session
 
@@ -19,6 +21,11 @@ RUNS = {
     "flow": ["norm=ewn", "stop.log_loss=-40", "optimizer=flow"],
 }
 CHUNK = {"gd": 60, "sgd": 20, "flow": 25}
+RULES = [name for name, rule in OPTIMIZERS.items() if isinstance(rule, Transformed)]
+for place, name in enumerate(RULES):  # the state of a rule is part of what is saved; every second one in batches
+    words = [f"norm={('none', 'swn', 'ewn')[place % 3]}", "stop.log_loss=-1000", "stop.max_steps=150"]
+    RUNS[name] = [*words, f"optimizer={name}", f"optimizer.batch_size={(3, 'null')[place % 2]}"]
+    CHUNK[name] = 25
 pytestmark = pytest.mark.slow
 
 
@@ -41,8 +48,8 @@ def test_killed_between_the_stages_of_a_write(inside, tmp_path, monkeypatch, ran
     monkeypatch.setattr(writer, "_WRITING_SHARE", 1e9)
     whole = session.Session.chunk
     monkeypatch.setattr(session.Session, "chunk", lambda self, attempts: whole(self, min(attempts, CHUNK[kind])))
-    disk, series = Mortal(monkeypatch), 0
-    while disk.kills < KILLS:
+    disk, series, kills = Mortal(monkeypatch), 0, KILLS if kind not in RULES else max(1, KILLS // 3)
+    while disk.kills < kills:
         series += 1
         root = f"outputs=pieces_{series}"
         while not disk.lives(lambda root=root: inside(*words, root), int(random.integers(1, 130))):

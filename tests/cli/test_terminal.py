@@ -143,3 +143,12 @@ def test_advice_for_a_network_that_is_dead(inside, tmp_path):
     np.savez(tmp_path / "d.npz", train_x=np.zeros((2, 2)), train_y=np.array([1, -1]))
     _, out, _ = inside("train", "data=file", "data.path=d.npz", "optimizer=flow", "loss=exponential")
     assert "advice: 1 of 1 seeds: no first step lowers the loss" in out
+
+
+@pytest.mark.slow
+def test_advice_where_a_flow_ends_at_a_scale_of_zero(inside):
+    words = ("experiment=xor", "norm=swn", "optimizer=flow", "stop.log_loss=-5")
+    _, out, _ = inside("train", *words)
+    assert "step_underflow" in out and "advice: 1 of 1 seeds: steps have become too small" in out
+    assert "optimizer.variables=parameters" in out
+    assert "advice" not in inside("train", *words, "optimizer.variables=parameters")[1]

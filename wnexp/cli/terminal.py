@@ -86,20 +86,23 @@ def report_run(run: LiveRun) -> None:
         f"{status.wall_seconds:.1f} s, {status.compile_seconds:.1f} s of it tracing and compiling; "
         f"{speed:,.0f} attempts/s in the loop over {len(rows)} seed{'s' * (len(rows) > 1)}"
     )
-    for line in _advice(status.seeds):
+    for line in _advice(status.seeds, run.session.rule.when_stalled(run.session.program.metrics)):
         print(f"advice: {line}")
     print(f"next: wnexp plot '{path}'")
 
 
-def _advice(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
+def _advice(seeds: Sequence[Mapping[str, Any]], when_stalled: str) -> list[str]:
     """What to try where seeds have got nowhere."""
     lost = sum(figures["outcome"] == "non_finite" for figures in seeds)
     dead = sum(figures["outcome"] == "step_underflow" and figures["step"] == 0 for figures in seeds)
+    stalled = sum(figures["outcome"] == "step_underflow" and figures["step"] > 0 for figures in seeds)
     advice = {
         f"{lost} of {len(seeds)} seeds: the loss is no number any more; "
         "scale the inputs or take a smaller optimizer.step_size": lost,
         f"{dead} of {len(seeds)} seeds: no first step lowers the loss, the network is dead or saturated; "
         "scale the inputs or take other initial weights (seed, model.init)": dead,
+        f"{stalled} of {len(seeds)} seeds: steps have become too small to get anywhere; {when_stalled}": stalled
+        * bool(when_stalled),
     }
     return [line for line, count in advice.items() if count]
 

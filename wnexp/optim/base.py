@@ -4,7 +4,7 @@ Every rule *proposes* a next state; accepting or refusing is a selection between
 and vmapped, and a refused step leaves nothing behind, in the rule's own memory neither.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -135,6 +135,10 @@ class Rule:
     def sees(self, log_loss: Any, landing: float) -> np.ndarray:
         """Whether an attempt from that log loss, or from one above it, may have depended on that landing."""
         return np.zeros(np.shape(log_loss), bool)
+
+    def when_stalled(self, metrics: Sequence[Norm]) -> str:
+        """What to try where its steps have become too small to get anywhere, in the flow of those norms; or nothing."""
+        return ""
 
     def prepare(self, network: Network, norm: Norm) -> Network:
         """The network as this rule differentiates it under that norm."""

@@ -145,6 +145,11 @@ class Flow(Rule):
             "(max_steps at a high loss); without M in model.channels it slides on kinks, optimizer=gd trains with M"
         ]
 
+    def when_stalled(self, metrics):
+        if not any(metric.passes_zero for metric in metrics):
+            return ""
+        return "a neuron's scale has probably reached 0, which optimizer.variables=parameters passes"
+
     def prepare(self, network, norm):
         through_zero = norm.passes_zero and not self.steps_on_weights
         return replace(network, activation=network.activation.sliding(through_zero))

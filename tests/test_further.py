@@ -27,7 +27,7 @@ RUNS = {
 def assert_same(one, other, seeds=None):
     """Tables, snapshots, the checkpoint and what run.json says of seeds and settings; perhaps of some seeds alone."""
     assert {path.name for path in one.glob("*.*")} == {path.name for path in other.glob("*.*")}
-    for name in ("steps", "neurons", "samples", ".gradients"):
+    for name in [path.stem for path in one.glob("*.parquet") if seeds is None or path.stem != "plane"]:
         a, b = (pq.read_table(folder / f"{name}.parquet").to_pandas() for folder in (one, other))
         if name == ".gradients":  # in the order in which they came
             a, b = (frame.sort_values(["seed", "step"], ignore_index=True) for frame in (a, b))
@@ -96,6 +96,10 @@ CASES = {
     "flow, max_steps": (
         ["optimizer=flow", "norm=swn", "record.every=4", "stop.max_steps=30"],
         ["stop.max_steps=60", "stop.log_loss=-400"], True,
+    ),
+    "adam": (["optimizer=adam", "norm=swn", "record.every=5", "stop.max_steps=33"], ["stop.max_steps=80"], True),
+    "a rare measure": (
+        ["norm=ewn", "record.every=3", "record.geometry_every=2", "stop.max_steps=40"], ["stop.max_steps=61"], True,
     ),
     "single precision": (["precision=float32", "norm=ewn", "stop.log_loss=-10"], ["stop.log_loss=-20"], True),
 }  # fmt: skip

@@ -1,7 +1,7 @@
-"""The step rules once more, in plain floats from their papers' recursions: own updates.
+"""The step rules once more, from their papers' recursions, in plain floats.
 
-A rule is `rule(numbers) -> step(log_loss, slopes) -> directions`, with `slopes` the gradients of `log L`, a list of
-arrays; what it remembers of `grad L` it remembers in longdouble, whose range of e^-11,355 is deep enough for a test.
+A rule is an object whose `step(gradients)` gives the directions, lists of arrays. The gradients are those of `L`,
+in longdouble, whose range of e^-11,355 is deep enough for a test; or those of `log L`, where these are remembered.
 """
 
 import jax

@@ -93,7 +93,8 @@ def test_a_finished_run_keeps_what_it_can_go_on_from_within_a_bound(tmp_path, mo
     record.append(rows(), SEEDS)
     record.save([np.ones(2)])
     record.finish(np.ones((2, 4)) / 2, SEEDS, None, [np.zeros(2)])
-    assert sorted(path.name for path in tmp_path.iterdir()) == RECORDS
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {*RECORDS} <= names and not names & {".gradients.parquet", "checkpoint.safetensors"}
 
 
 def test_checkpoint_restores_leaves_and_cuts_tables_back(tmp_path):

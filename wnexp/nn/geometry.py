@@ -31,8 +31,8 @@ from jaxtyping import Array, Float
 Leaves = list[Array]
 Polar = Callable[[Float[Array, "rows columns"]], Float[Array, "rows columns"]]
 
-# Muon's polynomial (Jordan et al. 2024): five steps bring singular values of .01 and more of the matrix's norm to between
-# .68 and 1.14, none to 1.
+# Muon's polynomial (Jordan et al. 2024): five steps bring singular values of at least .01 of the matrix's norm
+# to between .68 and 1.14, none to 1.
 _NEWTON_SCHULZ, _NEWTON_SCHULZ_STEPS = (3.4445, -4.7750, 2.0315), 5
 
 

@@ -146,7 +146,7 @@ class Records:
     def table(self, name: str) -> pa.Table:
         """All rows of a table so far."""
         tables = self._tables.get(name)
-        return pa.concat_tables(tables) if tables else table_schema(self._described[name]).empty_table()
+        return pa.concat_tables(tables) if tables else pa.Table.from_batches([], table_schema(self._described[name]))
 
     def _write(self, name: str, table: pa.Table) -> None:
         table = table.replace_schema_metadata(self._metadata)

@@ -67,8 +67,8 @@ class TrainedRun:
     @cached_property
     def laws(self) -> dict[int, Law]:
         """Trained layer -> what the theory says of its normalization; empty where it says nothing of one, and where
-        the steps are no multiples of the gradient."""
-        if not self.has_time:
+        the rule is not descent along the gradient."""
+        if self.geometry_of_rule != "l2" or self.config.optimizer.varied:
             return {}
         norms = self.config.norm.by_layer(len(self.network.layers))
         found = {layer: norms[layer].law for layer in self.trained_degrees}

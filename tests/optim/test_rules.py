@@ -60,9 +60,8 @@ def both(name, **own):
     return one, other
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "adam" else pytest.param(name, marks=pytest.mark.slow) for name in RULES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
 def test_the_size_of_the_loss_changes_no_step_of_a_scale_free_rule(name):
     for batch in (None, 3) if name != "adam" else (None,):
         (log, parameters), (shifted, same) = both(name, batch=batch, **FREE.get(name, {}))

@@ -82,7 +82,7 @@ def another(found):
     if found.metadata["choices"] or found.name == "activation":
         words = found.metadata["choices"] or ("linear", "relu")
         return next(word for word in words if word != found.value)
-    special = {"channels": [3], "fixed_output": [1.0] * 8, "widths": [5, 5], "depth": 4}
+    special = {"channels": [3], "fixed_output": [1.0] * 8, "widths": [5, 5], "depth": 4, "b1": 0.5, "b2": 0.5}
     kind = int if found.whole else float
     value = special.get(found.name, found.value * 2 if found.value else kind(3))
     found.check(found.name, value)

@@ -13,9 +13,8 @@ LINEAR = ("model.widths=[]", "stop.max_steps=3000")
 OF = {"normalized_gd": "l2", "sign": "linf", "coordinate": "l1", "spectral": "spectral", "nuclear": "nuclear"}
 
 
-@pytest.mark.parametrize(
-    "optimizer", [name if name == "sign" else pytest.param(name, marks=pytest.mark.slow) for name in OF]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", OF)
 def test_a_linear_model_stays_above_its_bound(optimizer):
     words = (f"optimizer={optimizer}", "optimizer.weight_decay=0.2", "optimizer.step_size=0.05", *LINEAR)
     session = prepared(*words)

@@ -128,11 +128,11 @@ class Options:
         """The error for a key that cannot be set, with the nearest ones that can; `chosen` is its group's option."""
         names = [*GROUPS, *self.keys()]
         group, _, name = key.partition(".")
-        if key in names and chosen is not None and chosen in self.groups.get(group, {}):
-            own = ", ".join(settings(self.groups[group][chosen])) or "none"
-            return UserError(f"{key} is not a setting of the options chosen; {group}={chosen} has {own}")
-        if rows := [row for row, choice in self.groups.get(group, {}).items() if name in settings(choice)]:
-            return UserError(f"{key} is not a setting of the {group} chosen, but of {group}={','.join(rows)}")
+        table = self.groups.get(group, {})
+        if rows := [row for row, choice in table.items() if name in settings(choice)]:
+            own = ", ".join(settings(table[chosen])) if chosen is not None and chosen in table else ""
+            has = f";\n{group}={chosen} has {own}" if own else ""
+            return UserError(f"{key} is not a setting of the {group} chosen, but of {group}={','.join(rows)}{has}")
         near = get_close_matches(key, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`wnexp train --help` lists the known ones"
         return UserError(f"unknown key '{key}'; {hint}")

@@ -29,8 +29,8 @@ class Momentum(LossScaled, Remembering):
 
     reference: str = setting(
         "memory",
-        "Lref is the loss one accepted step earlier (previous), where the step starts (present), or the former but no "
-        "lower than what the memory has faded to",
+        "Lref is the loss one accepted step earlier, where the step starts, or the former but no lower than the fading "
+        "memory",
         choices=("memory", "previous", "present"),
     )
     nesterov: bool = False

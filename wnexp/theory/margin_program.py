@@ -124,7 +124,7 @@ def _in_batches(samples: Samples, norm: Norm) -> tuple[Float[np.ndarray, "d k"],
     The program holds the constraints that are hardest for its own solutions, a batch more every time: what it lacks
     only raises its optimum, so its multipliers bound the margin of all.
     """
-    size, polished = _size(samples, norm), True
+    size, polished = _size(samples, norm), False
     batch = max(1000, _BATCH // (2 * samples.x.shape[1]))
     active = _hardest(samples.margins(samples.means()), np.inf, batch)
     best, low, bound, unit = samples.means(), -np.inf, 2 * size, size

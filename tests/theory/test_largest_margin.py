@@ -165,6 +165,14 @@ def test_a_margin_of_a_ten_millionth(geometry):
 
 
 @pytest.mark.parametrize("geometry", NORMS)
+@pytest.mark.parametrize("seed", [9, 11])
+def test_many_points_close_to_the_boundary(geometry, seed):
+    x, y, k = separable(seed, n=1000)
+    found = largest_margin(x * [9, 1, 1, 1, 1, 1], y, k, geometry)
+    assert 0 < found.margin < 0.1 and found.gap <= 1.01e-7
+
+
+@pytest.mark.parametrize("geometry", NORMS)
 def test_constraints_join_in_batches(geometry, monkeypatch):
     """The same margin from programs that never held all constraints at once."""
     x, y, k = separable(9, n=2000)

@@ -198,7 +198,10 @@ def _program(rows: Any, shape: tuple[int, int], norm: Norm) -> tuple[np.ndarray,
         margin: Any = cvxpy.Variable()
         link, multipliers = rows @ weights >= margin, None
         size: Any = cvxpy.sigma_max(matrix) if norm.spectral else cvxpy.norm(weights, cast(Any, norm.power))
-        problem = cvxpy.Problem(cvxpy.Maximize(margin), [link, size <= 1])
+        # What all classes have in common changes no margin, and without it no singular value is larger: left free, it
+        # is a flat direction that Clarabel gets lost in where margins are small.
+        common: list[Any] = [cvxpy.sum(matrix, axis=1) == 0] if norm.spectral and shape[1] > 1 else []
+        problem = cvxpy.Problem(cvxpy.Maximize(margin), [link, size <= 1, *common])
     with warnings.catch_warnings(), suppress(cvxpy.SolverError):
         warnings.simplefilter("ignore")  # of an accuracy that is measured here
         problem.solve(solver=cvxpy.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)

@@ -24,9 +24,6 @@ GAP = 1e-7  # certified, relative; the solver is asked for 1e-9 of a program sca
 _SEPARABLE = 1e-9  # margins below that share of the largest input are rounding
 _BATCH = 600_000  # numbers in the constraints that join the program at a time, two for every input of a sample
 _NEAR = 0.1  # of the margin: how far above it constraints still matter
-# Multipliers below these shares of the largest one are left out of a bound where that makes it lower: a solver leaves
-# 1e-9 at thousands of samples, which the nuclear norm of their sum takes for signal.
-_NOISE = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
 
 class Norm(NamedTuple):
@@ -143,7 +140,7 @@ def _in_batches(samples: Samples, norm: Norm) -> tuple[Float[np.ndarray, "d k"],
         more = _hardest(np.where(active, np.inf, margins), margins[active].min(), batch)
         if more.any() or bound <= unit / 2:
             active = active | more
-        elif not polished:  # of the few constraints that matter the solver knows the solution better
+        elif not polished:  # of the few constraints that matter the solver leaves no noise at thousands of others
             active, polished = samples.margins(best) < low + _NEAR * bound, True
         else:
             break
@@ -171,12 +168,9 @@ def _hardest(margins: Float[np.ndarray, "n k"], below: float, most: int) -> Bool
 def _bound(rows: Any, multipliers: Float[np.ndarray, " m"], shape: tuple[int, int], norm: Norm) -> float:
     """The upper bound of the margin that multipliers give."""
     multipliers = np.maximum(multipliers, 0)
-    bounds = []
-    for share in _NOISE:
-        kept = np.where(multipliers >= share * multipliers.max(), multipliers, 0)
-        if kept.any():
-            bounds.append(norm.dual.of((rows.T @ kept).reshape(shape)) / kept.sum())
-    return min(bounds, default=np.inf)
+    if not multipliers.any():
+        return np.inf
+    return norm.dual.of((rows.T @ multipliers).reshape(shape)) / float(multipliers.sum())
 
 
 def _program(rows: Any, shape: tuple[int, int], norm: Norm) -> tuple[np.ndarray, np.ndarray] | None:

@@ -44,8 +44,8 @@ class Series:
     runs: list[Tables]
     settings: dict[str, str]  # what tells this series from the others
     law: dict[str, Any] | None = None  # of the norm, as `run.json` has it
-    rule: dict[str, Any] = field(default_factory=dict)  # of the step rule, as `run.json` has it
     look: dict[str, Any] = field(default_factory=dict)
+    rule: dict[str, Any] = field(default_factory=dict)  # of the step rule, as `run.json` has it
     _cache: Tables = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -149,7 +149,11 @@ def load_series(
     names = telling_apart(configs)
     series = [
         Series(
-            status.config, members, {name: _text(status.config.get(name)) for name in names}, status.law, status.rule
+            status.config,
+            members,
+            {name: _text(status.config.get(name)) for name in names},
+            status.law,
+            rule=status.rule,
         )
         for status, members in groups.values()
     ]

@@ -46,7 +46,6 @@ class LossScaled(LossBased, Transformed):
         "lower: the loss-based step, refused where the loss is higher; any: a step of lr on L, always taken",
         choices=("any", "lower"),
     )
-    frac: float = setting(0.0, "eta = lr Lref^(1/frac - 1); 0: eta = lr / Lref", least=0, traced=True)
     reference: str = setting(
         "previous",
         "Lref is the loss one accepted step earlier (the paper), or where the step starts",

@@ -109,11 +109,12 @@ def test_a_hundred_updates(name, norm, more):
 @pytest.mark.parametrize("name", RULES)
 def test_a_hundred_updates_of_every_rule(name, norm):
     """Plain, with the whole training set; in batches with a schedule, weight decay, and the other memory."""
-    if (name, norm) != ("adagrad", "ewn"):  # chaos: the twin itself moves by 8e-9 where its start does by 1e-14
+    # Under EWN adagrad is chaos: the twin itself moves by 8e-9 where its start does by 1e-14; SWN is left out with it.
+    if name != "adagrad" or norm == "none":
         refused = agrees(name, norm, outputs=2 if norm == "swn" else 1)
         assert (refused > 0) == (name in ON_LOSS) or name == "adagrad"
     # Epochs that are refused for ever end a run, but not its twin: steps on L are of constant length here.
-    constant = {"accept": "any", "step_size": 3e-4} if name in ON_LOSS else {}
+    constant = {"accept": "any", "step_size": 2.3e-4} if name in ON_LOSS else {}
     agrees(name, norm, batch=BATCH, memory="log_loss", decay=0.25, weight_decay=0.3, **constant)
 
 

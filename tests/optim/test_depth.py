@@ -107,7 +107,8 @@ def test_a_hundred_thousand_nats_are_an_ordinary_run(inside, tmp_path):
 @pytest.mark.parametrize("optimizer", ["adam", "muon", "rmsprop"])
 def test_float32_on_images_under_ewn(inside, tmp_path, optimizer):
     words = ("experiment=digits", "norm=ewn", "precision=float32", f"optimizer={optimizer}", "stop.max_steps=40")
-    code, _, err = inside("train", *words, "optimizer.step_size=0.003", "stop.log_loss=-30")
+    step = 0.02 if optimizer == "muon" else 0.003  # of a matrix, whose entries move by less
+    code, _, err = inside("train", *words, f"optimizer.step_size={step}", "stop.log_loss=-30")
     assert code == 0, err
     steps = pd.read_parquet(next((tmp_path / "outputs").glob("*/*")) / "steps.parquet")
     assert np.isfinite(steps["log_loss"]).all() and steps["log_loss"].iloc[-1] < steps["log_loss"].iloc[0] - 1

@@ -198,7 +198,7 @@ class GapRate(OfRule):
             if window.sum() < FEWEST_RECORDS:
                 return f"{window.sum()} records in a window, {FEWEST_RECORDS} are needed"
             slopes.append(np.polyfit(np.log(found.updates[window]), np.log(gap[window]), 1)[0])
-        return Estimate(min(slopes), max(slopes), predicted, deep=seed.depth[-1] >= DEEP)
+        return Estimate(float(min(slopes)), float(max(slopes)), predicted, deep=bool(seed.depth[-1] >= DEEP))
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class Crossover(OfRule):
         return is_linear_layer(run) and getattr(run.config.optimizer, "log_eps", None) is not None
 
     def estimate(self, run, seed):
-        eps, deeper = -run.config.optimizer.log_eps, deepening(seed.depth)
+        eps, deeper = -float(run.config.optimizer.log_eps), deepening(seed.depth)
         if seed.depth[-1] < 10 * eps:
             return "not ten times as deep as eps"
         depth = np.arange(0.3 * eps, seed.depth[-1])

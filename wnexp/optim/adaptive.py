@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from wnexp.optim.moments import root_of_sum, scale_by_adam, scale_by_rms
-from wnexp.optim.remembering import LossScaled, Remembering
+from wnexp.optim.remembering import LossScaled, Remembering, WithMemory
 from wnexp.optim.transformed import Transformed
 from wnexp.settings import setting
 
@@ -39,25 +39,14 @@ class Eps(Transformed):
 
 
 @dataclass(frozen=True)
-class RmsProp(Eps):
+class RmsProp(Eps, WithMemory):
     """The gradient over the root of its second moment."""
 
     b2: float = setting(0.999, "decay of the second moment", least=0, below=1, traced=True)
-    memory: str = setting(
-        "loss", "what is remembered: loss: grad L; log_loss: grad log L", choices=("loss", "log_loss")
-    )
 
     @property
     def geometry(self):
         return "linf" if self.log_eps is None else "l2"
-
-    @property
-    def remembers_loss(self):
-        return self.memory == "loss"
-
-    @property
-    def varied(self):
-        return True
 
     @property
     def speed_limit(self):

@@ -1,4 +1,4 @@
-"""What some transformed rules have: a first moment, and a direction that is a step on `L`."""
+"""What some transformed rules have: a memory of one gradient or the other, a first moment, a step on `L`."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,9 @@ from wnexp.settings import setting
 
 
 @dataclass(frozen=True)
-class Remembering(Transformed):
-    """The settings of a first moment."""
+class WithMemory(Transformed):
+    """The choice of what is remembered."""
 
-    b1: float = setting(0.9, "decay of the first moment", least=0, below=1, traced=True)
     memory: str = setting(
         "loss", "what is remembered: loss: grad L; log_loss: grad log L", choices=("loss", "log_loss")
     )
@@ -23,11 +22,18 @@ class Remembering(Transformed):
         return self.memory == "loss"
 
     @property
-    def may_point_uphill(self):
+    def varied(self):
         return True
 
+
+@dataclass(frozen=True)
+class Remembering(WithMemory):
+    """The settings of a first moment."""
+
+    b1: float = setting(0.9, "decay of the first moment", least=0, below=1, traced=True)
+
     @property
-    def varied(self):
+    def may_point_uphill(self):
         return True
 
     def hyperparameters(self):

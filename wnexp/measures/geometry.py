@@ -15,7 +15,8 @@ from wnexp.settings import setting
 class InGeometries(Measure):
     """Weight norm, normalized margin and generalized alignment in every geometry of `nn/geometry.py`.
 
-    A record costs two singular value decompositions of every layer. `share_of_largest` is filled in by `wnexp verify`, which solves for the largest margin.
+    A record costs two singular value decompositions of every layer. `share_of_largest` is filled in by `wnexp verify`,
+    which solves for the largest margin.
     """
 
     table: ClassVar[str] = "geometry"

@@ -43,7 +43,7 @@ def settings_of(name, memory="loss", **own):
             "step_size": 0.02 if name == "adagrad" else 0.1,
             "step_size_cap": None,
             "frac": 30.0,
-            "factor": 1.05,
+            "factor": 1.01 if name == "adagrad" else 1.05,  # longer steps are chaos: twins of other roundings part
             "shrink": 2.0,
         } | own
     if variant == "adam":
@@ -109,12 +109,10 @@ def test_a_hundred_updates(name, norm, more):
 @pytest.mark.parametrize("name", RULES)
 def test_a_hundred_updates_of_every_rule(name, norm):
     """Plain, with the whole training set; in batches with a schedule, weight decay, and the other memory."""
-    # Under EWN adagrad is chaos: the twin itself moves by 8e-9 where its start does by 1e-14; SWN is left out with it.
-    if name != "adagrad" or norm == "none":
-        refused = agrees(name, norm, outputs=2 if norm == "swn" else 1)
-        assert (refused > 0) == (name in ON_LOSS) or name == "adagrad"
+    refused = agrees(name, norm, outputs=2 if norm == "swn" else 1)
+    assert (refused > 0) == (name in ON_LOSS) or name == "adagrad"
     # Epochs that are refused for ever end a run, but not its twin: steps on L are of constant length here.
-    constant = {"accept": "any", "step_size": 2.3e-4} if name in ON_LOSS else {}
+    constant = {"accept": "any", "step_size": 2e-3 if name == "adagrad" else 2.3e-4} if name in ON_LOSS else {}
     agrees(name, norm, batch=BATCH, memory="log_loss", decay=0.25, weight_decay=0.3, **constant)
 
 

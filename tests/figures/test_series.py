@@ -17,6 +17,9 @@ def test_labels_are_the_keys_that_differ_without_what_follows():
     assert telling_apart([base, base | {"optimizer.frac": 3}]) == ["optimizer.frac"]
     assert telling_apart([base, base | {"norm.name": "ewn", "model.widths": [9]}]) == ["norm.name", "model.widths"]
     assert telling_apart([base, base | {"data.name": "lin_sep", "model.widths": [9]}]) == ["data.name"]
+    by_rule = [{"optimizer.name": "sign", "stop.log_loss": -9}, {"optimizer.name": "adam", "optimizer.b1": 0.9}]
+    assert telling_apart([base | rule for rule in by_rule]) == ["optimizer.name"]
+    assert telling_apart([by_rule[1], by_rule[1] | {"optimizer.b1": 0.5}]) == ["optimizer.b1"]
     files = [{"data.path": name, "data.path (sha256)": name * 2} for name in "ab"]
     assert telling_apart(files) == ["data.path"]
 

@@ -179,13 +179,14 @@ def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The keys in which configurations differ, the norm first, without those whose values follow from another's.
 
     A step rule or a target that an experiment sets by norm follows from the norm; whatever differs as the data set
-    does follows from the data set; a file's digest from its name.
+    does follows from the data set; settings that differ as the step rule does, from it; a file's digest from its name.
     """
     names = sorted({name for config in configs for name in config} - {"seed", "seeds"})
     differing = [name for name in names if len({_text(config.get(name)) for config in configs}) > 1]
 
     def follows(name: str) -> bool:
         sources = ["data.name"] if name.startswith(("data.", "model.", "loss.")) else ["data.name", "norm.name"]
+        sources += ["optimizer.name"] if name.startswith(("optimizer.", "stop.")) and name != "optimizer.name" else []
         sources = [digested(name)] if is_digest(name) else sources
         sources = [source for source in sources if source in differing]
         pairs = {(*(_text(config.get(key)) for key in sources), _text(config.get(name))) for config in configs}

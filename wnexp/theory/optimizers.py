@@ -94,9 +94,8 @@ def note_shares(run: TrainedRun) -> None:
 def cost_of_steps(run: TrainedRun, largest: float, updates: float) -> float:
     """`eta X^2 / (2 gamma)`, times `1 / (1 - b1)` with momentum: the share of the margin that the steps may cost."""
     data, rule = run.dataset, run.config.optimizer
-    geometry, inputs = GEOMETRIES[run.geometry_of_rule], data.train_x
-    pair = [1.0] if data.outputs == 1 else [1.0, -1.0]
-    longest = max(float(np.exp(geometry.log_dual([np.outer(x, pair)]))) for x in inputs)
+    log_duals = GEOMETRIES[run.geometry_of_rule].log_dual_of_margins(data.train_x, data.outputs)
+    longest = float(np.exp(np.max(log_duals)))
     step = rule.step_size / (updates + 1) ** getattr(rule, "decay", 0.0)
     return step * longest**2 / (2 * largest) / (1 - getattr(rule, "b1", 0.0))
 

@@ -44,18 +44,12 @@ def widest_margins(widest: float, geometry: str, network: Network, norm: Norm, d
     if not norm.is_identity or any(layer.kind == "convolution" or layer.bias for layer in layers):
         return None
     if len(layers) == 1 and layers[0].kind == "dense" and layers[0].fixed is None:
-        return widest * np.array([_dual(geometry, row, dataset.outputs) for row in x])
+        return widest * np.exp(np.asarray(GEOMETRIES[geometry].log_dual_of_margins(jnp.asarray(x), dataset.outputs)))
     sizes = [_largest_singular_value(layer, widest, geometry) for layer in layers]
     with np.errstate(divide="ignore"):
         logs = sum(k * math.log(size) for k, size in zip(network.degrees, sizes, strict=True))
         logs = logs + network.activation.degree ** (len(layers) - 1) * np.log(np.linalg.norm(x, axis=1))
     return np.exp(np.minimum(logs + (math.log(2) / 2 if dataset.outputs > 1 else 0.0), 700.0))
-
-
-def _dual(geometry: str, row: np.ndarray, outputs: int) -> float:
-    """`N*` of the gradient of a margin in the weights of one layer; whichever two classes, it is the same."""
-    pull = np.array([[1.0]]) if outputs == 1 else np.eye(1, outputs) - np.eye(1, outputs, 1)
-    return float(jnp.exp(GEOMETRIES[geometry].log_dual([jnp.asarray(row[:, None] * pull)])))
 
 
 def _largest_singular_value(layer: Layer, widest: float, geometry: str) -> float:

@@ -26,6 +26,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Leaves = list[Array]
@@ -119,13 +120,13 @@ class Geometry:
         blocks = _blocks(tree)
         return jnp.log(blocks.largest) + jnp.log(self.dual(blocks))
 
-    def log_dual_of_margins(self, x: Float[Array, "n d"], outputs: int) -> Float[Array, " n"]:
+    def log_dual_of_margins(self, x: Float[Array | np.ndarray, "n d"], outputs: int) -> Float[Array, " n"]:
         """`log N*` of the gradient of each sample's margins in the weights of one linear layer (nats).
 
         That is `x_i`, or `x_i (e_y - e_j)^T`, whose norms are the same whichever two classes they are.
         """
-        pair = jnp.array([1.0] if outputs == 1 else [1.0, -1.0], x.dtype)
-        return jax.vmap(lambda row: self.log_dual([jnp.outer(row, pair)]))(x)
+        pair = jnp.array([1.0] if outputs == 1 else [1.0, -1.0])
+        return jax.vmap(lambda row: self.log_dual([jnp.outer(row, pair)]))(jnp.asarray(x))
 
     def alignment(self, weights: Any, gradient: Any) -> Float[Array, ""]:
         """The generalized alignment `b_N` of weights and a gradient of the same structure."""

@@ -104,12 +104,33 @@ def test_the_second_moment_caps_the_speed(trained, name):
 def test_without_its_condition_there_is_no_cap(tmp_path):
     words = [word for word in JOBS["rules/speed/adam-0.9/0"] if not word.startswith("stop.")]
     cap = -np.log(0.9) / 2
-    for b1, runs_away in ((0.9, False), (0.96, True)):
+    for b1, runs_away in ((0.9, False), (0.96, True)):  # beside b2 = .9
         run = runner.train(
             [*words, f"optimizer.b1={b1}", "stop.max_steps=1500", "stop.log_loss=-5000"], tmp_path / str(b1)
         )
         (figures,) = run.status.seeds
         assert (-figures["log_loss"] > 3 * cap * figures["step"]) == runs_away
+
+
+def test_two_memories_that_fade_alike_have_no_cap(tmp_path):
+    words = [word for word in JOBS["rules/speed/adam-0.9/0"] if not word.startswith("optimizer.b2")]
+    words += ["optimizer.b1=0.9", "optimizer.b2=0.81", "stop.max_steps=5000"]
+    (run,) = theory.load_runs([runner.train(words, tmp_path)])
+    assert run.config.optimizer.speed_limit is None and not CLAIMS["M4"].applies(run)
+    assert run.seeds[0].depth[-1] > 2 * -np.log(0.81) / 2 * 5000
+
+
+def test_a_fall_ahead_of_the_cap_is_waited_for(tmp_path):
+    """Long first steps on a net leave the second moment hundreds of nats behind; nothing moves until it has faded."""
+    own = ("optimizer=adam", "optimizer.step_size=1", "optimizer.b2=0.9", "norm=swn", "model.activation=relu_squared")
+    net = [word for word in JOBS["rules/relu_squared/adam/0"] if word.startswith(("data", "record", "loss", "model.w"))]
+    (run,) = theory.load_runs([runner.train([*net, *own, "stop.log_loss=-1e9", "stop.max_steps=20000"], tmp_path)])
+    (seed,), (figures,) = run.seeds, run.run.status.seeds
+    cap, early = run.config.optimizer.speed_limit, np.searchsorted(seed.steps["step"], 600)
+    assert seed.depth[early] > 5 * cap * 600 and figures["outcome"] == "max_steps"
+    assert np.isclose(seed.depth, seed.depth[early], rtol=1e-9).sum() > 10  # records
+    assert seed.depth[-1] == pytest.approx(cap * 20000, rel=0.02)
+    assert verdict("M4", run).verdict == "holds"
 
 
 def test_an_absolute_eps_takes_over_where_the_loss_is_about_eps(trained):

@@ -54,6 +54,10 @@ class RmsProp(Eps, WithMemory):
         fades = self.remembers_loss and self.log_eps is None and self.accept == "any" and self.b2 > 0
         return -math.log(self.b2) / 2 if fades else None
 
+    def waits(self, state):
+        """After a loss that fell faster than the second moment, until that has faded to it."""
+        return self.log_eps is None and self.remembers_loss and state.memory.frame > state.log_loss
+
     def hyperparameters(self):
         return super().hyperparameters() | {"b2": self.b2}
 
@@ -74,8 +78,8 @@ class Adam(RmsProp, Remembering):
 
     @property
     def speed_limit(self):
-        """None where the first moment outlives the root of the second."""
-        return super().speed_limit if self.b1 <= math.sqrt(self.b2) else None
+        """None where the first moment outlives the root of the second, or fades alike."""
+        return super().speed_limit if self.b1 < math.sqrt(self.b2) else None
 
     def slack(self, hyperparameters):
         return jnp.minimum(super().slack(hyperparameters), -jnp.log(hyperparameters["b1"]))

@@ -104,6 +104,10 @@ class Rule:
         """Nats an update that the loss falls by at most in the long run; None where there is no such limit."""
         return None
 
+    def waits(self, state: State) -> Array | bool:
+        """Whether steps too short to move anything will not stay so, since the memory that shortens them fades."""
+        return False
+
     @property
     def widest_norm(self) -> float | None:
         """What weight decay bounds the weights to in the norm of `geometry`, in the long run; None for no bound."""
@@ -176,11 +180,12 @@ def attempt(rule: Rule, problem: Problem, now: State, hyperparameters: Hyperpara
     eps = jnp.finfo(moves[0].dtype).eps
     moved = accept & ~(move <= _FRUITLESS_MOVE * eps)
     refused = now.fruitless + ~jnp.asarray(accept)
+    ended = (move <= eps) & ~jnp.asarray(rule.waits(new))
     return chosen._replace(
         step_size=jnp.where(accept, proposal.step_size_if_accepted, proposal.step_size_if_refused),
         step=now.step + accept,
         attempts=now.attempts + 1,
-        fruitless=jnp.where(move <= eps, _MOST_FRUITLESS, jnp.where(moved, 0, refused)),
+        fruitless=jnp.where(ended, _MOST_FRUITLESS, jnp.where(moved, 0, refused)),
     )
 
 
@@ -188,8 +193,9 @@ def stalled(state: State) -> Array:
     """Whether the step has become too small to get anywhere.
 
     That is so when the last proposal changed no parameter by more than one rounding, relative to the largest of its
-    array, or after `_MOST_FRUITLESS` refusals without an accepted step of more than `_FRUITLESS_MOVE` roundings: on a
-    kink of the network (ReLU) steps of that size are accepted and refused in turns for ever.
+    array, and the rule does not wait for its memory to fade; or after `_MOST_FRUITLESS` refusals without an accepted
+    step of more than `_FRUITLESS_MOVE` roundings: on a kink of the network (ReLU) steps of that size are accepted and
+    refused in turns for ever.
     """
     return (state.fruitless >= _MOST_FRUITLESS) | (state.step_size < _SMALLEST_STEP_SIZE)
 

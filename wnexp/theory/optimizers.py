@@ -30,6 +30,7 @@ from wnexp.theory.largest_margin import largest_margin
 from wnexp.theory.runs import TrainedRun
 from wnexp.theory.seeds import DEEP, SeedRecords
 
+_MEMORIES = 30  # of a first moment relative to the root of the second: by then it has coasted to rest
 _SHARES = ((1.0, 0.1), (0.5, 0.05), (1.0, 0.2))  # ends and beginnings of fitting windows, of the updates made
 
 
@@ -205,13 +206,16 @@ class SpeedLimit(OfRule):
     """M4: a second moment relative to the loss caps the speed. Ours.
 
     An entry moves by `lr |m| / r` with `r >= (1 - b2)^(1/2) |g|` and `r(t+1) >= b2^(1/2) r(t)`. A loss that falls
-    faster than `b2^(t/2)` leaves `r` behind, and with it, if `m` fades no slower (`b1 <= b2^(1/2)`), every later step:
+    faster than `b2^(t/2)` leaves `r` behind, and with it, if `m` fades faster (`b1 < b2^(1/2)`), every later step:
     their sum is finite, and so is what the loss can fall. With `b1 > b2^(1/2)` the old `m` outlives `r`, and the steps
-    grow without bound: there is no cap.
+    grow without bound: there is no cap; nor with `b1 = b2^(1/2)`, where they stay as they are.
+
+    A fall may run ahead of the cap, by what `m` coasts: `lr / (1 - b1 / b2^(1/2))` in every parameter. The run then
+    stands until `r` has faded to the new loss, so runs of a few memories' length say nothing.
     """
 
     one_sided = True
-    statement = "with eps relative Adam's loss falls by at most |log b2|/2 nats an update, if b1 <= b2^(1/2)"
+    statement = "with eps relative Adam's loss falls by at most |log b2|/2 nats an update, if b1 < b2^(1/2)"
     measured_as = "nats an update over the last half of the updates, over the cap, minus 1"
     reason = "ends of the window"
     allowance: float = 0.02
@@ -221,10 +225,13 @@ class SpeedLimit(OfRule):
         return super().applies(run) and rule.full_batch and rule.speed_limit is not None
 
     def estimate(self, run, seed):
-        steps, depth = seed.steps["step"].astype(float), seed.depth
+        rule, steps, depth = run.config.optimizer, seed.steps["step"].astype(float), seed.depth
+        coasted = 1 / np.log(np.sqrt(rule.b2) / b1) if (b1 := getattr(rule, "b1", 0.0)) else 0.0
+        if steps[-1] / 2 < _MEMORIES * coasted:
+            return f"{steps[-1]:.0f} updates; {2 * _MEMORIES * coasted:.0f} are needed, for the first moment to fade"
         middle = int(np.searchsorted(steps, steps[-1] / 2))
         speed = (depth[-1] - depth[middle]) / max(steps[-1] - steps[middle], 1)
-        value = float(speed / run.config.optimizer.speed_limit - 1)
+        value = float(speed / rule.speed_limit - 1)
         return Estimate(value, value)
 
 

@@ -50,6 +50,17 @@ def test_a_sweep_and_its_single_jobs_have_the_same_names(inside, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_setting_of_the_options_swept_over_that_the_default_has_not(inside, tmp_path):
+    code, out, err = inside("train", "-m", "optimizer=adam,lion,sign", "optimizer.b2=0.9,0.8", "stop.max_steps=3")
+    assert code == 1 and "4 of 6" not in out and out.count("max_steps") > 3
+    assert err.count("optimizer.b2 is not a setting of the optimizer chosen") == 2 and "2 of 6 jobs failed" in out
+    named = [f"lin_sep/optimizer.b2={b2},optimizer={o},stop.max_steps=3" for b2 in (0.8, 0.9) for o in ("adam", "lion")]
+    assert folders(tmp_path / "outputs") == named
+    code, _, err = inside("train", "-m", "optimizer=adam,lion", "optimizer.b22=0.9")
+    assert code == 1 and "unknown key 'optimizer.b22'" in err
+
+
+@pytest.mark.slow
 def test_whole_numbers_in_exponent_notation(inside, tmp_path):
     code, out, _ = inside("train", "-m", "stop.max_steps=1e1,2e1", "model.widths=[8.0]")
     assert code == 0 and out.count("max_steps") > 2

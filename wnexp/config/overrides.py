@@ -17,9 +17,15 @@ _NAMED = tuple(f"{group}.name" for group in GROUPS)
 
 
 def prepared(words: Sequence[str]) -> list[str]:
-    """The words for Hydra: `+norm=ewn` without its plus, values that are existing paths quoted, `-m` first."""
+    """The words for Hydra: `+norm=ewn` without its plus, values that are existing paths quoted, `-m` first.
+
+    Before a sweep over `optimizer=adam,lion` Hydra looks whether `optimizer.b2` is a setting of the rule that would be
+    chosen without it; as `++optimizer.b2` it is left to every job (`Composed.config`).
+    """
     groups = tuple(f"+{group}=" for group in GROUPS)
     plain = [word[1:] if word.startswith(groups) else word for word in words]
+    swept = tuple(f"{group}." for group in GROUPS for word in plain if word.startswith(f"{group}=") and "," in word)
+    plain = [f"++{word}" if swept and word.startswith(swept) else word for word in plain]
     plain.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
     return [_with_quoted_path(word) for word in plain]
 

@@ -4,10 +4,11 @@
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
 # outputs/gallery/.
+# make atlas: which margin every step rule maximizes, under every norm, into outputs/atlas/, and its chosen figures.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint check readmes characteristics bench paper clean
+.PHONY: run test test-slow lint check readmes characteristics bench paper atlas clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -55,6 +56,20 @@ paper: .venv/installed
 	mkdir -p outputs/gallery
 	for name in $(GALLERY); do \
 		cp outputs/paper/$${name%/*}/figures/$${name#*/}.png outputs/gallery/$${name%/*}_$${name#*/}.png || exit 1; done
+
+ATLAS := $(BIN)/wnexp train -m outputs=outputs/atlas
+RULES := normalized_gd,momentum,nesterov,sign,signum,lion,adam,adamw,rmsprop,adagrad,coordinate,spectral,muon,nuclear
+
+atlas: .venv/installed
+	$(ATLAS) +experiment=crossover optimizer.log_eps=null,-10,-20,-60
+	$(ATLAS) +experiment=margins_net +norm=none,swn,ewn optimizer=$(RULES)
+	$(ATLAS) +experiment=margins +norm=none,swn,ewn seeds=3 optimizer=$(RULES),dual_acceleration
+	$(BIN)/wnexp verify outputs/atlas
+	for name in crossover margins margins_net; do $(BIN)/wnexp plot --most 60 outputs/atlas/$$name || exit 1; done
+	mkdir -p outputs/gallery
+	cp outputs/atlas/crossover/figures/crossover.png outputs/gallery/crossover.png
+	for name in margins margins_net; do \
+		cp outputs/atlas/$$name/figures/atlas.png outputs/gallery/$${name}_atlas.png || exit 1; done
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

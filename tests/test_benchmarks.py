@@ -36,7 +36,7 @@ def test_table(load):
     harness = load("harness")
     rows = [harness.Row("both", [1.0, 1.5, 2.0], [30.0]), harness.Row("alone", [123456.0], unit="a second")]
     assert harness.table(rows).splitlines() == [
-        "| what | wnexp | PyTorch | wnexp is faster by |",
+        "| what | wnexp | PyTorch or what is named | wnexp is faster by |",
         "| --- | ---: | ---: | ---: |",
         "| both | 1.50 [1.00, 2.00] s | 30.0 s | 20 |",
         "| alone | 123,456 a second |  |  |",
@@ -90,6 +90,32 @@ def test_a_run_is_exported_and_compared(load, tmp_path):
     same, other = (exchange.compare(run.directory, tmp_path / f"{name}.records.npz") for name in "xy")
     assert same == ("x", 0.0, (30, 30)) and same.holds
     assert other.difference == pytest.approx(2e-6) and not other.holds
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Data and initial weights of lin-sep as the scripts read them, and the log loss that a rule reaches from there."""
+    folder = tmp_path_factory.mktemp("start")
+
+    def reached(rule, words):
+        run = runner.train((f"optimizer={rule}", "stop.log_loss=-1e9", "stop.max_steps=300", *words), folder / rule)
+        return run.status.seeds[0]["log_loss"]
+
+    return folder / "start.npz", runner.train(("stop.max_steps=1",), folder / "first").directory, reached
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["optax_rules", "torch_rules"])
+def test_plain_rules_do_what_wnexp_does(load, library, start):
+    """Where ordinary floats hold the loss: every rule's log loss after 300 updates."""
+    if library == "torch_rules":
+        pytest.importorskip("torch")
+    path, run, reached = start
+    load("exchange").export(run, path)
+    script, words, step = load(library), load("rules").RULES, 1e-3
+    for rule in script.RULES:
+        theirs = script.small(rule, path, 300, step)["log_loss"]
+        assert theirs == pytest.approx(reached(rule, (*words[rule], f"optimizer.step_size={step}")), abs=1e-9), rule
 
 
 @pytest.mark.slow

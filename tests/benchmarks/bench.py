@@ -16,6 +16,7 @@ from pathlib import Path
 
 import alone
 import pairs
+import rules
 from harness import HERE, Bench, Row, machine, table
 
 CONV_RATE = ("-m", "+experiment=conv_rate", "+norm=none", "model.depth=1,2,3,4")
@@ -30,6 +31,9 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "matrix_product": pairs.matrix_product,
     "first_run": alone.first_run,
     "attempts": alone.attempts,
+    **{f"rule_{name}": rules.small(name) for name in rules.RULES},
+    "rules_alone": rules.alone,
+    **{f"epoch_{name}": rules.epoch(name) for name in rules.RULES},
     "seeds_lin_sep": alone.seeds("lin_sep", "lin-sep, EWN"),
     "seeds_xor": alone.seeds("xor", "XOR, EWN"),
     "plot": alone.plot,

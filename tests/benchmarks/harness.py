@@ -19,7 +19,7 @@ from exchange import Agreement
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-HEADER = ("what", "wnexp", "PyTorch", "wnexp is faster by")
+HEADER = ("what", "wnexp", "PyTorch or what is named", "wnexp is faster by")
 
 
 class Finished(NamedTuple):

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers import KILLS, Mortal, compose
+from tests.damage import KILLS, Mortal
+from tests.helpers import compose
 from wnexp import runner
 from wnexp.runs import checkpoint, files, further, snapshots, status, writer
 from wnexp.runs.reader import Run, find_runs

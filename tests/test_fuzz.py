@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import cifar_batch, compose, idx, mutants
+from tests.damage import cifar_batch, idx, mutants
+from tests.helpers import compose
 from wnexp import runner
 from wnexp.cli import terminal
 from wnexp.config import overrides

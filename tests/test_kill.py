@@ -9,7 +9,7 @@ import time
 import pandas as pd
 import pytest
 
-from tests.helpers import KILLS, Mortal
+from tests.damage import KILLS, Mortal
 from wnexp.optim import OPTIMIZERS
 from wnexp.optim.transformed import Transformed
 from wnexp.runs import writer

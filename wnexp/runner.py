@@ -24,8 +24,8 @@ from wnexp.runs.status import Status
 from wnexp.runs.tables import plane_table
 from wnexp.runs.writer import remove_scratch
 from wnexp.training.options import OPTIONS
+from wnexp.training.prepare import prepare
 from wnexp.training.program import build_network
-from wnexp.training.session import prepare
 
 _RESUMES = "the records so far are kept, the same command resumes"
 _STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"

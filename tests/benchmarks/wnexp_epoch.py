@@ -19,7 +19,8 @@ from wnexp.config.compose import compose, typed
 from wnexp.data.dataset import Dataset
 from wnexp.runs import snapshots
 from wnexp.training.options import OPTIONS
-from wnexp.training.session import Session, prepare
+from wnexp.training.prepare import prepare
+from wnexp.training.session import Session
 
 NEVER = 10**6
 WORDS = ("experiment=mnist", "data=file", "snapshots=[]", "device=cpu", f"record.every={NEVER}")

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.helpers import mutants
+from tests.damage import mutants
 from wnexp import resources
 from wnexp.data.archives import read_npz
 from wnexp.errors import UserError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from tests.helpers import compose, idx
+from tests.damage import idx
+from tests.helpers import compose
 from wnexp import runner
 from wnexp.config.schema import flat_defaults
 from wnexp.data import DATA_SETS

@@ -15,7 +15,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from tests.helpers import MNIST_16K, cifar_batch, idx
+from tests.damage import cifar_batch, idx
+from tests.helpers import MNIST_16K
 from wnexp.data import DATA_SETS, image_files, places, published
 from wnexp.errors import UserError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import cifar_batch, idx
+from tests.damage import cifar_batch, idx
 from wnexp.data import DATA_SETS
 from wnexp.errors import UserError
 

@@ -10,7 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.helpers import MNIST_16K, cifar_batch, idx
+from tests.damage import cifar_batch, idx
+from tests.helpers import MNIST_16K
 from wnexp.data import DATA_SETS, published
 from wnexp.errors import UserError
 

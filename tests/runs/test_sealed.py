@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.helpers import mutants
+from tests.damage import mutants
 from wnexp.runs.sealed import pack, unpack
 
 

@@ -1,4 +1,4 @@
-"""A training program on a device: configuration and data set -> `Session`, which the runner drives chunk by chunk."""
+"""A training program on a device, its seeds and their state, which the runner drives chunk by chunk."""
 
 import math
 from collections.abc import Sequence
@@ -7,28 +7,16 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from wnexp import resources
-from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.measures.base import Columns
 from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import MarginLoss
 from wnexp.optim.base import Rule
-from wnexp.training import loop, reach, seed
-from wnexp.training.devices import SeedBatch, open_devices, put, take
-from wnexp.training.program import (
-    Program,
-    Traced,
-    build_data,
-    build_network,
-    build_program,
-    build_traced,
-    initial_weights,
-    work,
-)
+from wnexp.training import loop, seed
+from wnexp.training.devices import SeedBatch, put, take
+from wnexp.training.program import Program, Traced, build_data
 
-_WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
 _GRID_POINTS = 81
 
 
@@ -48,67 +36,6 @@ class Rows(NamedTuple):
     blocks: list[tuple[str, np.ndarray, Any]]  # table, where its columns count (slots, s), columns (slots, s, ...)
     snapshots: list[tuple[float, np.ndarray]]  # log loss, places of the seeds that have just gone below it
     places: np.ndarray  # (s,), of these seeds in the run
-
-
-def prepare(config: Config, dataset: Dataset, load_weights: Any) -> "Session":
-    """Choose the device and precision, build the program, check initial weights. Raises `UserError`.
-
-    The configuration is spent here. `load_weights` reads the arrays of a weights file.
-    """
-    network, samples = build_network(config, dataset), len(dataset.train_x)
-    devices = open_devices(config.device, config.precision, work(network, samples, config.seeds))
-    program = build_program(config, dataset, devices[0].platform)
-    resources.check(_bytes_needed(program, samples, config.seeds), "a run of this size")
-    _check_range(dataset, config.precision)
-    seeds = np.arange(config.seed, config.seed + (1 if _alike(config) else config.seeds))
-    weights = initial_weights(config, program, seeds.tolist(), load_weights)
-    traced = build_traced(config, program.head_dtype)
-    tables = _tables(config.measures, program)
-    session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
-    if (law := config.norm.law) is not None:
-        session.law = {"normalizes": law.normalizes, "slope": law.slope}
-    session.notes += config.optimizer.notes(program.network, samples)
-    session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
-    if len(seeds) < config.seeds:
-        session.notes.append(
-            f"seeds={config.seeds}: from one file of initial weights and with the whole training set at every step all "
-            "of them would be equal; one is trained (a file each: model.initial_weights='FILE{seed}.safetensors')"
-        )
-    return session
-
-
-def _alike(config: Config) -> bool:
-    """Whether all seeds would be the same run: nothing is drawn."""
-    return config.model.initial_weights is not None and not config.model.per_seed and config.optimizer.full_batch
-
-
-def _tables(measures: Any, program: Program) -> dict[str, Table]:
-    """What is recorded, a table of a measure that does not apply to the run too; scratch only if it is made."""
-    found: dict[str, Table] = {}
-    made = {measure.table for measure in program.measures}
-    for measure in measures.values():
-        if measure.table in made or not measure.table.startswith("."):
-            earlier = found[measure.table].columns if measure.table in found else {}
-            found[measure.table] = Table(columns=earlier | measure.columns, axes=measure.axes, names=measure.names)
-    return found
-
-
-def _bytes_needed(program: Program, samples: int, seeds: int) -> int:
-    """A lower estimate: the weights a few times over, and the record slots of a chunk."""
-    weights = sum(math.prod(layer.shape) for layer in program.network.layers)
-    numbers = sum(measure.cost(program.network, samples) for measure in program.measures)
-    return seeds * (_WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers)
-
-
-def _check_range(dataset: Dataset, precision: str) -> None:
-    """Raise `UserError` for inputs whose squares, summed over a sample, are no numbers of that precision."""
-    largest = math.sqrt(float(np.finfo(precision).max) / dataset.train_x.shape[1])
-    for name, x in (("train_x", dataset.train_x), ("test_x", dataset.test_x)):
-        if x.size and (reached := float(np.abs(x).max())) > largest:
-            raise UserError(
-                f"{name} overflows {precision}: its inputs reach {reached:.4g}, their squares must stay finite "
-                f"(at most {largest:.2g}); scale the data"
-            )
 
 
 class Session:

@@ -63,7 +63,8 @@ RULES := normalized_gd,momentum,nesterov,sign,signum,lion,adam,adamw,rmsprop,ada
 atlas: .venv/installed
 	$(ATLAS) +experiment=crossover optimizer.log_eps=null,-10,-20,-60
 	$(ATLAS) +experiment=margins_net +norm=none,swn,ewn optimizer=$(RULES)
-	$(ATLAS) +experiment=margins +norm=none,swn,ewn seeds=3 optimizer=$(RULES),dual_acceleration
+	$(ATLAS) +experiment=margins +norm=none,swn,ewn seeds=3 optimizer=$(RULES)
+	$(ATLAS) +experiment=margins +norm=none seeds=3 optimizer=dual_acceleration
 	$(BIN)/wnexp verify outputs/atlas
 	for name in crossover margins margins_net; do $(BIN)/wnexp plot --most 60 outputs/atlas/$$name || exit 1; done
 	mkdir -p outputs/gallery

@@ -72,9 +72,9 @@ def atlas(series: Sequence[Series]) -> Figure | None:
         panel.set_yticks(range(len(rules)), [rule.removeprefix("optimizer=") for rule in rules])
         title(panel, f"norm={norm}")
     figure.colorbar(image, ax=list(axes[0]), label=what, fraction=0.03)
-    legend(
-        figure, "Median over the last half decade of -log L; framed: the geometry of the rule. " + seeds_note(series)
-    )
+    most = max(one.seeds for one in series)
+    over = f", mean ± standard deviation over {most} seeds" if most > 1 else ""
+    legend(figure, f"Median over the last half decade of -log L{over}; framed: the geometry of the rule.")
     return figure
 
 

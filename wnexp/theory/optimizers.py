@@ -158,8 +158,8 @@ class Fingerprint(KktOfRule):
     one_sided = True
     statement = "and is the largest of all geometries"
     measured_as = "median of the largest other b_N minus the own, over the last decade of tau"
-    reason = "a bound"
-    allowance: float = 0.0
+    reason = "as M2; geometries may agree"
+    allowance: float = 0.05
 
     def estimate(self, run, seed):
         own = curves(run, seed, run.geometry_of_rule)

@@ -36,7 +36,7 @@ class Rate(Claim):
         return bool(run.laws) and run.has_time
 
     def estimate(self, run, seed):
-        curve = seed.depth - seed.steps["log_time"]
+        curve = seed.depth - seed.steps["log_time"] - shortening(run, seed)
         if run.has_limit_law:
             limit_law = [np.isinf(run.laws[layer].power) for layer in seed.layers]
             curve = curve - np.log(np.sum(np.square(seed.shares[:, limit_law]), axis=1))
@@ -51,9 +51,6 @@ class RateConstant(Claim):
 
     With C2 and the relation of norm and gradient `S = Q^2 sum_l k_l^2 / Omega_l`, `Omega_l = sum_u ||w_u||^(2/P_l)`
     over the neurons of the layer (EWN: the number of those that survive), `Q = tau` up to a constant.
-
-    Descent by `d` nats a step adds up `d/(L S)` where flow has `int e^s ds/(L S) = (e^d - 1)/(L S)`: its time is
-    shorter by `log((e^d - 1)/d)`, with `d` as recorded.
     """
 
     statement = "t L -> 1/(tau^2 sum_l k_l^2/Omega_l), Omega_l = sum_u ||w_u||^(2/P), EWN: how many neurons survive"
@@ -76,10 +73,22 @@ class RateConstant(Claim):
                 return _UNDECIDED
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = seed.steps["log_time"] - seed.depth + 2 * np.log(seed.depth) + np.log(total)
-            if not run.is_flow:
-                nats = np.gradient(seed.depth, seed.steps["step"].astype(float))
-                ratio -= np.log(nats / np.expm1(nats))
+        ratio += shortening(run, seed)
         return self.of_limit(seed, limit(seed.depth, ratio, signed=True), seed.steady and seed.settled)
+
+
+def shortening(run: TrainedRun, seed: SeedRecords) -> np.ndarray:
+    """What the length of steps takes off the log of the time (nats), `(r,)`.
+
+    Descent by `d` nats a step adds up `d/(L S)` where flow has `int e^s ds/(L S) = (e^d - 1)/(L S)`: its time is
+    shorter by `log((e^d - 1)/d)`, with `d` as recorded.
+    """
+    if run.is_flow or not run.config.optimizer.full_batch:  # of an epoch's many steps none is recorded
+        return np.zeros(len(seed.depth))
+    nats = np.gradient(seed.depth, seed.steps["step"].astype(float))
+    length = np.where(np.abs(nats) > 1e-6, np.abs(nats), 1.0)
+    of_length = np.maximum(nats, 0) + np.log(-np.expm1(-length) / length)  # log((e^d - 1)/d) for either sign of d
+    return np.where(np.abs(nats) > 1e-6, of_length, nats / 2)
 
 
 def _survivors(seed: SeedRecords, layer: int, k: int) -> int:

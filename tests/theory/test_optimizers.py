@@ -149,3 +149,12 @@ def test_shares_are_filled_in_and_are_those_of_the_largest_margin(trained):
     assert after["share_of_largest"].max() < 1 + 1e-7
     own = after[after["geometry"] == "linf"].iloc[-1]
     assert own["share_of_largest"] > 0.998
+
+
+def test_shares_are_known_of_normalized_models_too_which_no_claim_on_margins_judges(tmp_path):
+    words = [word for word in JOBS["rules/classes/sign/0"] if not word.startswith("stop.")]
+    (run,) = theory.load_runs([runner.train([*words, "norm=swn", "stop.max_steps=300"], tmp_path)])
+    note_shares(run)
+    shares = run.run.frame("geometry")["share_of_largest"]
+    assert shares.notna().all() and shares.max() < 1 + 1e-7
+    assert not any(CLAIMS[name].applies(run) for name in ("M1", "M6", "M3"))

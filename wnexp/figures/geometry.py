@@ -100,7 +100,8 @@ def margin_gap(series: Sequence[Series]) -> Figure | None:
         rows = rows.assign(gap=1 - rows["share_of_largest"])
         rows = rows[rows["gap"] > 0]
         over_seeds(panel, rows, "step", "gap", one.label, one.look)
-        if (power := one.rule.get("gap_power")) and len(rows):
+        of_theorem = not (one.law and one.law["normalizes"])  # they are of models that are not normalized
+        if (power := one.rule.get("gap_power")) and len(rows) and of_theorem:
             _slope(panel, rows, power)
     for panel, geometry in zip(axes, own, strict=True):
         panel.set_xscale("log")

@@ -67,16 +67,21 @@ def share_of_largest(run: TrainedRun, margins: np.ndarray, geometry: str) -> np.
     return margins / largest_margin(data.train_x, data.train_y, data.outputs, geometry).margin
 
 
+def is_linear(run: TrainedRun) -> bool:
+    """Whether the model is one dense layer without bias."""
+    first, *others = run.network.layers
+    return not others and first.kind == "dense" and not first.bias
+
+
 def is_linear_layer(run: TrainedRun) -> bool:
-    """Whether the model is one trained dense layer without bias and normalization."""
-    (first, *others), norm = run.network.layers, run.config.norm
-    return not others and first.kind == "dense" and not first.bias and norm.is_identity
+    """Whether it is that and not normalized, so that the rule steps along its weights."""
+    return is_linear(run) and run.config.norm.is_identity
 
 
 def note_shares(run: TrainedRun) -> None:
     """Fill in the column `share_of_largest` of the run's `geometry.parquet`, where the largest margins can be had."""
     table = run.run.table("geometry")
-    if table is None or not len(table) or not is_linear_layer(run) or run.run.state != FINISHED:
+    if table is None or not len(table) or not is_linear(run) or run.run.state != FINISHED:
         return
     if table["share_of_largest"].null_count < len(table):
         return

@@ -19,7 +19,7 @@ def first_run(bench: Bench) -> list[Row]:
     return [Row("`wnexp train +norm=ewn`, nothing compiled before", first), Row("the same, a second time", second)]
 
 
-def _loop(bench: Bench, words: list[str]) -> tuple[float, int, float]:
+def loop(bench: Bench, words: list[str]) -> tuple[float, int, float]:
     """Loop seconds of a run without what it compiles, attempts of all its seeds, and seconds of the whole process."""
     folder = bench.fresh("loop")
     whole = bench.python(wnexp("train", *words, f"outputs={folder}")).seconds
@@ -33,7 +33,7 @@ def attempts(bench: Bench) -> list[Row]:
     for norm in ("none", "swn", "ewn"):
         steps = 20_000 if bench.quick else 500_000
         words = [f"+norm={norm}", "optimizer=gd_constant", "stop.log_loss=-1e9", f"stop.max_steps={steps}"]
-        runs = [_loop(bench, words) for _ in range(bench.repeats)]
+        runs = [loop(bench, words) for _ in range(bench.repeats)]
         rate = [count / seconds for seconds, count, _ in runs]
         rows.append(Row(f"2-8-1, {norm}, one seed: attempts in the loop", rate, unit="a second", more_is_better=True))
     return rows
@@ -45,7 +45,7 @@ def seeds(experiment: str, title: str) -> Callable[[Bench], list[Row]]:
     def make(bench: Bench) -> list[Row]:
         many = 64 if bench.quick else 1024
         words = [f"+experiment={experiment}", "+norm=ewn"]
-        sides = [lambda count=count: _loop(bench, [*words, f"seeds={count}"]) for count in (1, many)]
+        sides = [lambda count=count: loop(bench, [*words, f"seeds={count}"]) for count in (1, many)]
         made: list[Row] = []
         for count, side in zip((1, many), in_turns(bench.repeats, *sides), strict=True):
             what = f"{title}, seeds={count}"
@@ -53,8 +53,8 @@ def seeds(experiment: str, title: str) -> Callable[[Bench], list[Row]]:
             per_seed = [1000 * whole / count for *_, whole in side]
             made.append(Row(f"{what}: attempts of all seeds in the loop", rate, unit="a second", more_is_better=True))
             made.append(Row(f"{what}: whole process, a seed", per_seed, unit="ms"))
-        loop, one_loop, whole, one_whole = (statistics.median(made[index].ours) for index in (2, 0, 3, 1))
-        return [*made[:2], made[2]._replace(ratio=loop / one_loop), made[3]._replace(ratio=one_whole / whole)]
+        many_rate, one_rate, whole, one_whole = (statistics.median(made[index].ours) for index in (2, 0, 3, 1))
+        return [*made[:2], made[2]._replace(ratio=many_rate / one_rate), made[3]._replace(ratio=one_whole / whole)]
 
     return make
 

@@ -5,7 +5,9 @@ All take the same updates from the same start, and their log losses after them a
 """
 
 from collections.abc import Callable
+from functools import partial
 
+from alone import loop
 from exchange import Agreement, export
 from harness import Bench, Row, in_turns, script, statuses, wnexp
 
@@ -35,7 +37,7 @@ def small(rule: str) -> Callable[[Bench], list[Row]]:
         updates = 2_000 if bench.quick else 500_000
         folder = bench.fresh(f"rule_{rule}")
         start = folder / "start.npz"
-        train = _train(rule, updates, f"outputs={folder}")
+        train = wnexp("train", *_settings(rule, updates), f"outputs={folder}")
         bench.python(train)
         (path,) = (status.parent for status in folder.rglob("run.json"))
         export(path, start)
@@ -69,9 +71,9 @@ def small(rule: str) -> Callable[[Bench], list[Row]]:
     return make
 
 
-def _train(rule: str, updates: int, *words: str) -> list[str]:
+def _settings(rule: str, updates: int) -> list[str]:
     steps = (f"optimizer.step_size={STEP_SIZE}", f"stop.max_steps={updates}", "stop.log_loss=-1e9")
-    return wnexp("train", "+norm=none", f"optimizer={rule}", *steps, *RULES.get(rule, ()), *words)
+    return ["+norm=none", f"optimizer={rule}", *steps, *RULES.get(rule, ())]
 
 
 def agreement(rule: str, ours: float, theirs: float, updates: int) -> Agreement:
@@ -83,18 +85,16 @@ def alone(bench: Bench) -> list[Row]:
     """Updates a second of the rules that optax lacks; and what the frame costs, the ratio of the rates."""
     updates = 2_000 if bench.quick else 500_000
 
-    def rate(*words: str) -> float:
-        folder = bench.fresh("rule_alone")
-        bench.python([*words, f"outputs={folder}"])
-        return updates / statuses(folder)[0]["loop_seconds"]
+    def rate(rule: str, *words: str) -> float:
+        seconds, attempts, _ = loop(bench, [*_settings(rule, updates), *words])
+        return attempts / seconds
 
     made = []
     for rule in ALONE:
-        rates = [rate(*_train(rule, updates)) for _ in range(bench.repeats)]
+        rates = [rate(rule) for _ in range(bench.repeats)]
         made.append(Row(f"2-8-1, {rule}: updates in the loop", rates, unit="a second", more_is_better=True))
     for rule in WITH_FRAME:
-        commands = [[*_train(rule, updates), f"optimizer.memory={memory}"] for memory in ("loss", "log_loss")]
-        sides = [lambda words=words: rate(*words) for words in commands]
+        sides = [partial(rate, rule, f"optimizer.memory={memory}") for memory in ("loss", "log_loss")]
         framed, plain = in_turns(bench.repeats, *sides)
         made.append(Row(f"2-8-1, {rule}: the frame; without, memory=log_loss", framed, plain, "a second", True))
     return made

@@ -158,20 +158,26 @@ class KktOfRule(OfRule):
 
 @dataclass(frozen=True)
 class Fingerprint(KktOfRule):
-    """M2 beside: what tells the geometry without a solver."""
+    """M2 beside: what tells the geometry without a solver.
+
+    Others may come close, l2 to nuclear where every layer is of rank one; then where the difference goes decides.
+    """
 
     one_sided = True
     statement = "and is the largest of all geometries"
-    measured_as = "median of the largest other b_N minus the own, over the last decade of tau"
-    reason = "as M2; geometries may agree"
-    allowance: float = 0.05
+    measured_as = "the largest other b_N minus the own: median over the last decade of tau, and limit if it has one"
+    reason = "a bound"
+    allowance: float = 0.0
 
     def estimate(self, run, seed):
         own = curves(run, seed, run.geometry_of_rule)
         others = [curves(run, seed, name).alignment for name in GEOMETRIES if name != run.geometry_of_rule]
-        late = own.depth >= seed.depth[-1] / 10
-        value = float(np.median((np.max(others, axis=0) - own.alignment)[late]))
-        return Estimate(value, value, deep=seed.settled)
+        difference = np.max(others, axis=0) - own.alignment
+        values = [float(np.median(difference[own.depth >= seed.depth[-1] / 10]))]
+        found = limit(own.depth, difference, signed=True)
+        if not isinstance(found, str) and np.isfinite(found.powers[0]):
+            values += [found.low, found.high]
+        return Estimate(min(values), max(values), deep=seed.settled)
 
 
 @dataclass(frozen=True)

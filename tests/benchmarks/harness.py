@@ -1,5 +1,6 @@
 """What the benchmarks share: processes timed from outside, turns, rows and their Markdown table, random images."""
 
+import argparse
 import datetime
 import json
 import os
@@ -9,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,3 +181,23 @@ def random_images(samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     labels = rng.integers(0, 10, samples)
     labels[:10] = np.arange(min(10, samples))
     return rng.standard_normal((samples, 784), dtype=np.float32), labels
+
+
+def rule_script(description: str | None, rules: Iterable[str], small: Callable, epoch: Callable) -> None:
+    """The command line of a script that times step rules on a small net and in epochs; prints one JSON line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("small", "epoch"))
+    parser.add_argument("rule", choices=list(rules))
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--updates", type=int, default=5_000)
+    parser.add_argument("--step-size", type=float, default=1e-6)
+    parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--width", type=int, default=1024)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--epochs", type=int, default=2)
+    given = parser.parse_args()
+    if given.what == "small":
+        figures = small(given.rule, given.start, given.updates, given.step_size)
+    else:
+        figures = epoch(given.rule, given.samples, given.width, given.batch, given.epochs, given.step_size)
+    print(json.dumps(figures))

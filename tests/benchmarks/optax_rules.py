@@ -8,8 +8,6 @@ scan. `epoch`: epochs of MNIST's size, 784-1024-10 with a first-layer bias, each
 for the training loss. Both compile first and are timed warm. Prints one JSON line.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -19,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from harness import random_images
+from harness import random_images, rule_script
 from optax import contrib
 
 EVALUATION_BLOCK = 4_096
@@ -126,24 +124,5 @@ def epoch(rule: str, samples: int, width: int, batch: int, epochs: int, step_siz
     return {"epoch": (time.perf_counter() - began) / epochs, "loss": float(loss)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("small", "epoch"))
-    parser.add_argument("rule", choices=RULES)
-    parser.add_argument("--start", type=Path)
-    parser.add_argument("--updates", type=int, default=100_000)
-    parser.add_argument("--step-size", type=float, default=1e-6)
-    parser.add_argument("--samples", type=int, default=60_000)
-    parser.add_argument("--width", type=int, default=1024)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=2)
-    given = parser.parse_args()
-    if given.what == "small":
-        figures = small(given.rule, given.start, given.updates, given.step_size)
-    else:
-        figures = epoch(given.rule, given.samples, given.width, given.batch, given.epochs, given.step_size)
-    print(json.dumps(figures))
-
-
 if __name__ == "__main__":
-    main()
+    rule_script(__doc__, RULES, small, epoch)

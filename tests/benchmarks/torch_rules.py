@@ -6,8 +6,6 @@ python tests/benchmarks/torch_rules.py epoch RULE [--samples N] [--width W] [--b
 `small` on one thread, which is the fastest at this size. Prints one JSON line.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from harness import random_images
+from harness import random_images, rule_script
 from torch import Tensor
 from torch_epoch import PlainNet, initial_weights
 
@@ -65,24 +63,5 @@ def epoch(rule: str, samples: int, width: int, batch: int, epochs: int, step_siz
     return {"epoch": sum(seconds[1:]) / epochs, "loss": loss}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("small", "epoch"))
-    parser.add_argument("rule", choices=RULES)
-    parser.add_argument("--start", type=Path)
-    parser.add_argument("--updates", type=int, default=5_000)
-    parser.add_argument("--step-size", type=float, default=1e-6)
-    parser.add_argument("--samples", type=int, default=60_000)
-    parser.add_argument("--width", type=int, default=1024)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=2)
-    given = parser.parse_args()
-    if given.what == "small":
-        figures = small(given.rule, given.start, given.updates, given.step_size)
-    else:
-        figures = epoch(given.rule, given.samples, given.width, given.batch, given.epochs, given.step_size)
-    print(json.dumps(figures))
-
-
 if __name__ == "__main__":
-    main()
+    rule_script(__doc__, RULES, small, epoch)

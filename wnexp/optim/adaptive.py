@@ -56,7 +56,7 @@ class RmsProp(Eps, WithMemory):
 
     def waits(self, state):
         """After a loss that fell faster than the second moment, until that has faded to it."""
-        return self.log_eps is None and self.remembers_loss and state.memory.frame > state.log_loss
+        return self.remembers_loss and state.memory.frame > state.log_loss
 
     def hyperparameters(self):
         return super().hyperparameters() | {"b2": self.b2}

@@ -69,6 +69,15 @@ def test_one_sample_to_a_million_nats():
     np.testing.assert_allclose(log_time[1:] - want, 0, atol=1e-7)
 
 
+def test_margins_that_weights_do_not_resolve_do_not_hold_up_the_flow():
+    """SWN, depth 1: weights to 1e-8 say margins of 1e4 nats, and the speed of the flow, less exactly."""
+    x = np.random.default_rng(0).standard_normal((16, 3))
+    y = np.where(x @ [1.0, -0.5, 0.3] > 0, 1, -1)
+    data = points_of(x + 0.3 * y[:, None] * [1.0, -0.5, 0.3], y)
+    state, _ = run(flow_program(mlp(3, (), 1, "linear"), "swn", loss="exponential"), data, flow_settings(-2e4))
+    assert outcomes(state) == ["target_reached"] and int(state.optimizer.step[0]) < 1000
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["none", "ewn"])
 def test_simple_traj_hyperbolas(norm):

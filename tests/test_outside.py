@@ -16,15 +16,16 @@ from wnexp.data.dataset import Dataset, Source
 from wnexp.errors import UserError
 from wnexp.measures import MEASURES
 from wnexp.measures.base import REAL, Measure
+from wnexp.nn.law import Law
 from wnexp.nn.losses import LOSSES, Loss
-from wnexp.nn.weightnorm import NORMS, Law, Norm, neuron_norms, polar_metric, scale_to
+from wnexp.nn.weightnorm import NORMS, ScaledDirection
 from wnexp.optim import OPTIMIZERS
 from wnexp.optim.base import Proposal, Rule, moved
 from wnexp.settings import setting
 
 
 @dataclass(frozen=True)
-class Power(Norm):
+class Root(ScaledDirection):
     """`w_u = (1 + alpha_u/P)^P v_u / ||v_u||`."""
 
     power: float = setting(2.0, "P", above=0)
@@ -33,17 +34,11 @@ class Power(Norm):
     def law(self):
         return Law(power=self.power)
 
-    def from_weights(self, weight):
-        alpha = self.power * (neuron_norms(weight) ** (1 / self.power) - 1)
-        return {"alpha": alpha, "v": self._start_direction(weight)}
+    def scale_of(self, sizes):
+        return self.power * (sizes ** (1 / self.power) - 1)
 
-    def weight_and_scale(self, parameters):
-        length = (1 + parameters["alpha"] / self.power) ** self.power
-        return {"weight": parameters["v"], "scale": scale_to(length, parameters["v"])}
-
-    def metric(self, weight, gradient):
-        radial = neuron_norms(weight) ** self.law.radial_power
-        return polar_metric(weight, gradient, self.v_norm, radial)
+    def length(self, scale):
+        return (1 + scale / self.power) ** self.power
 
 
 @dataclass(frozen=True)
@@ -124,14 +119,14 @@ class Line(Source):
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
     """The rows, for the time of a test."""
-    monkeypatch.setitem(NORMS, "power", Power())
+    monkeypatch.setitem(NORMS, "root", Root())
     monkeypatch.setitem(OPTIMIZERS, "heavy_ball", HeavyBall())
     monkeypatch.setitem(LOSSES, "squared", Squared())
     monkeypatch.setitem(MEASURES, "spectral", Spectral())
     monkeypatch.setitem(DATA_SETS, "line", Line())
 
 
-WORDS = ("norm=power", "norm.power=3", "optimizer=heavy_ball", "optimizer.decay=0.3", "data=line", "seeds=2")
+WORDS = ("norm=root", "norm.power=3", "optimizer=heavy_ball", "optimizer.decay=0.3", "data=line", "seeds=2")
 
 
 def test_train_plot_and_verify_with_rows_of_ones_own(inside, tmp_path):
@@ -168,16 +163,16 @@ def test_a_loss_that_is_no_margin_loss(inside, tmp_path):
 @pytest.mark.slow
 def test_flow_of_a_norm_with_a_number(inside, tmp_path):
     """Its metric is that of its parameters: both flows reach the same weights."""
-    words = ("norm=power", "optimizer=flow", "stop.log_loss=-20", "snapshots=[-10]")
+    words = ("norm=root", "optimizer=flow", "stop.log_loss=-20", "snapshots=[-10]")
     assert inside("train", "-m", *words, "optimizer.variables=weights,parameters", "model.activation=linear")[0] == 0
     out = inside("verify", "outputs/lin_sep")[1]
-    line = next(line for line in out.splitlines() if line.split()[:2] == ["C1", "power"])
+    line = next(line for line in out.splitlines() if line.split()[:2] == ["C1", "root"])
     assert line.rstrip().endswith("holds 1"), out
 
 
 def test_settings_of_rows_from_outside_are_checked_and_named():
     with pytest.raises(UserError, match=r"norm.power=-1.0 is out of range; allowed: a number above 0"):
-        compose("norm=power", "norm.power=-1")
+        compose("norm=root", "norm.power=-1")
     with pytest.raises(UserError, match="did you mean"):
-        compose("norm=power", "+norm.pover=1")
-    assert compose("norm=power", "norm.power=3").norm == Power(power=3.0)
+        compose("norm=root", "+norm.pover=1")
+    assert compose("norm=root", "norm.power=3").norm == Root(power=3.0)

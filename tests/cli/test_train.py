@@ -130,7 +130,7 @@ def test_bad_input_is_one_clear_line(inside, tmp_path, words, parts):
 
 def test_bad_input_in_a_process_of_its_own(wnexp, tmp_path):
     code, out, err = wnexp("train", "norm=foo")
-    assert (code, out) == (1, "") and err == "wnexp: error: norm=foo is unknown; allowed: ewn, none, swn\n"
+    assert (code, out) == (1, "") and err == "wnexp: error: norm=foo is unknown; allowed: ewn, none, power, swn\n"
     assert not list(tmp_path.rglob("*"))
 
 

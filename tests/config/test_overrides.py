@@ -32,7 +32,7 @@ def test_words_as_hydra_takes_them(tmp_path, monkeypatch):
     [
         ("stop=3", "stop=3: stop has the settings stop.log_loss, stop.max_steps"),
         ("model=[a]", r"model=\[a\] is not an option; allowed: cnn, diagonal, mlp, vgg"),
-        ("norm=null", "norm=null is not an option; allowed: ewn, none, swn"),
+        ("norm=null", "norm=null is not an option; allowed: ewn, none, power, swn"),
         ("norm=3,ewn", "norm=3,ewn is not an option"),
         ("data.name=digits", "data.name=digits: choose with data=digits"),
         ("~seed", "~seed: settings cannot be removed"),
@@ -94,8 +94,8 @@ def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
 
 
 def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):
-    with pytest.raises(UserError, match=r"unknown here: norm.power, optimizer.momentum"):
-        repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.power": 2}, tmp_path, OPTIONS)
+    with pytest.raises(UserError, match=r"unknown here: norm.radius, optimizer.momentum"):
+        repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.radius": 2}, tmp_path, OPTIONS)
 
 
 @pytest.mark.parametrize(

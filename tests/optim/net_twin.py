@@ -1,13 +1,20 @@
-"""A small network under none, SWN or EWN, in plain floats: its loss and the gradients, by hand."""
+"""A small network under a normalization, in plain floats: its loss and the gradients, by hand."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+# Norm -> length of a neuron from its scale, the derivative, the scale from the length; P = 2 for the one between.
+SCALES = {
+    "swn": (lambda s: s, np.ones_like, lambda n: n),
+    "power": (lambda s: (1 + s / 2) ** 2, lambda s: 1 + s / 2, lambda n: 2 * (np.sqrt(n) - 1)),
+    "ewn": (np.exp, np.exp, np.log),
+}
+
 
 @dataclass
 class Net:
-    """`phi(x W_1) W_2` with squared ReLU under none, SWN or EWN (no bias), logistic loss or cross-entropy (sum)."""
+    """`phi(x W_1) W_2` with squared ReLU under none or a norm of `SCALES` (no bias), logistic loss or cross-entropy."""
 
     norm: str
     x: np.ndarray
@@ -18,13 +25,13 @@ class Net:
         lengths = [np.linalg.norm(w, axis=0) for w in weights]
         if self.norm == "none":
             return [w.copy() for w in weights]
-        scales = lengths if self.norm == "swn" else [np.log(length) for length in lengths]
+        scales = [SCALES[self.norm][2](length) for length in lengths]
         return [leaf for w, scale, length in zip(weights, scales, lengths, strict=True) for leaf in (scale, w / length)]
 
     def weights(self, leaves):
         if self.norm == "none":
             return leaves
-        radius = (lambda scale: scale) if self.norm == "swn" else np.exp
+        radius = SCALES[self.norm][0]
         return [radius(s) * v / np.linalg.norm(v, axis=0) for s, v in zip(leaves[::2], leaves[1::2], strict=True)]
 
     def look(self, leaves, batch=slice(None)):
@@ -57,7 +64,8 @@ class Net:
         found = []
         for scale, v, slope in zip(leaves[::2], leaves[1::2], slopes, strict=True):
             length = np.linalg.norm(v, axis=0)
-            unit, radius = v / length, scale if self.norm == "swn" else np.exp(scale)
+            radius, derivative, _ = SCALES[self.norm]
+            unit = v / length
             radial = (unit * slope).sum(axis=0)
-            found += [radial if self.norm == "swn" else radius * radial, radius / length * (slope - unit * radial)]
+            found += [derivative(scale) * radial, radius(scale) / length * (slope - unit * radial)]
         return found

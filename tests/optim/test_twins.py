@@ -98,6 +98,7 @@ def test_the_table_is_complete():
         ("momentum", "none", {"weight_decay": 0.2}),
         ("adagrad", "swn", {"outputs": 2, "batch": BATCH}),
         ("nuclear", "swn", {"decay": 0.5}),
+        ("nesterov", "power", {}),
     ],
 )
 def test_a_hundred_updates(name, norm, more):
@@ -105,7 +106,7 @@ def test_a_hundred_updates(name, norm, more):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("norm", ["none", "swn", "ewn"])
+@pytest.mark.parametrize("norm", ["none", "swn", "power", "ewn"])
 @pytest.mark.parametrize("name", RULES)
 def test_a_hundred_updates_of_every_rule(name, norm):
     """Plain, with the whole training set; in batches with a schedule, weight decay, and the other memory."""

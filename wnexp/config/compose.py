@@ -6,6 +6,7 @@ table, is stored as an option of its own.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -149,9 +150,15 @@ def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting
 
 
 def _whole(value: Any, one: Setting) -> Any:
-    """1e2 as 100 where integers are asked for: YAML and Hydra read it as a real number."""
-    if one.whole and isinstance(value, list):
+    """1e2 as 100 where integers are asked for: YAML and Hydra read it as a real number.
+
+    Infinity, which JSON has not, as a word where words are possible.
+    """
+    infinite = "inf" in re.findall(r"\w+", one.allowed)
+    if (one.whole or infinite) and isinstance(value, list):
         return [_whole(entry, one) for entry in value]
+    if infinite and value == math.inf:
+        return "inf"
     return int(value) if one.whole and isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,124 +1,96 @@
-"""Weight normalizations of one layer's weights: none, SWN, EWN, each an object that knows its law.
+"""Weight normalizations of one layer's weights: none, SWN, EWN and the family between, objects that know their law.
 
 `w_u` is the incoming weight vector of neuron `u`; the last axis of a weight array is the neuron axis, so
 every per-neuron norm is a norm over all other axes (dense `(fan_in, neurons)`, convolution
-`(height, width, in, neurons)`).
+`(height, width, in, neurons)`). With `per=layer` a layer has one scale: read `w_u` as the whole weight array.
 
-| name | parameters    | `w_u`               | gradient in the parameters, with `G = grad_{w_u} L`, `vhat = v/||v||`  |
-|------|---------------|---------------------|------------------------------------------------------------------------|
-| none | `w_u`         | `w_u`               | `G`                                                                    |
-| swn  | `gamma_u, v_u`| `gamma_u vhat_u`    | `d gamma = vhat.G`, `d v = (gamma/||v||) (I - vhat vhat^T) G`          |
-| ewn  | `alpha_u, v_u`| `exp(alpha_u) vhat_u`| `d alpha = w.G`, `d v = (exp(alpha)/||v||) (I - vhat vhat^T) G`       |
+| name  | parameters    | `w_u`                      | gradient in the parameters                  |
+|-------|---------------|----------------------------|---------------------------------------------|
+| none  | `w_u`         | `w_u`                      | `G`                                         |
+| swn   | `gamma_u, v_u`| `gamma_u vhat_u`           | `d gamma = vhat.G`                          |
+| power | `alpha_u, v_u`| `(1 + alpha_u/P)^P vhat_u` | `d alpha = (1 + alpha/P)^(P - 1) vhat.G`    |
+| ewn   | `alpha_u, v_u`| `exp(alpha_u) vhat_u`      | `d alpha = w.G`                             |
 
-(Morwani and Ramaswamy, arXiv 2010.12909, section 3.) The gradients are not written out below: they are
-`jax.vjp` of `to_weights`. All three start at the same network: `from_weights` then `to_weights` is the identity.
+with `G = grad_{w_u} L`, `vhat = v/||v||`, and `d v = (||w||/||v||) (I - vhat vhat^T) G` under all but none. (SWN, EWN:
+Morwani and Ramaswamy, arXiv 2010.12909, section 3; the line from one to the other, `P = 1` to infinity, is ours.) The
+gradients are not written out below: they are `jax.vjp` of `to_weights`. All start at the same network: `from_weights`
+then `to_weights` is the identity.
 
 Gradient flow in the parameters moves the weights by `dw_u/dt = -M_u G_u`, with the metric `M_u = J J^T` of
 `J = dw_u / d(parameters)`, and conserves `||v_u|| = c`:
 
 * none: `M G = G`;
-* EWN: `M G = ||w||^2 ((vhat.G) vhat + (I - vhat vhat^T) G / c^2)`, for `c = 1` an adaptive rate `||w_u||^2` per neuron;
-* SWN: `M G = (vhat.G) vhat + ||w||^2 (I - vhat vhat^T) G / c^2`: radial rate 1, tangential rate `||w_u||^2`.
+* else: `M G = ||w||^(2 - 2/P) (vhat.G) vhat + ||w||^2 (I - vhat vhat^T) G / c^2`: the radial rate is 1 under SWN, and
+  under EWN, for `c = 1`, all of it is an adaptive rate `||w_u||^2` per neuron.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
+from wnexp.errors import UserError
+from wnexp.nn.law import Law
 from wnexp.settings import setting
 
 Parameters = dict[str, Array]
 
 
-@dataclass(frozen=True)
-class Law:
-    """What gradient flow does under a normalization whose radial rate is `||w_u||^(2 - 2/P)` at `||v_u|| = 1`.
-
-    SWN has `P = 1`, EWN is the limit `P = infinity` of `w_u = (1 + alpha_u/P)^P vhat_u`; without normalization the
-    radial rate is that of `P = 1`. What follows from `P` alone, for neurons that stay active:
-
-    * the direction tends to a stationary point of the penalty `sum_u ||w_u||^(2/P)` (of `sum_u log ||w_u||` for EWN)
-      among those with margins of at least 1;
-    * `||grad_u L||` is proportional to `||w_u||^(2/P - 1)` within a layer;
-    * the loss decays as `1/(t (log t)^p)`, `p` of `rate_exponent`, and at that `t L` tends to the reciprocal of
-      `tau^2 sum_l k_l^2 / sum_{u in l} ||w_u||^(2/P)`, `tau = -log L`.
-    """
-
-    power: float  # P
-    normalizes: bool = True
-
-    @property
-    def radial_power(self) -> float:
-        """The power of `||w_u||` in the radial rate."""
-        return 2 - 2 / self.power
-
-    @property
-    def slope(self) -> float:
-        """Of `log ||grad_u L||` against `log ||w_u||` over the active neurons of a layer."""
-        return 2 / self.power - 1
-
-    def radial_rate(self, norms: np.ndarray) -> np.ndarray:
-        """`||w_u||^(2 - 2/P)`: `d||w_u||/dt = -rate vhat_u.grad_u L`."""
-        return norms**self.radial_power
-
-    def tangential_rate(self, norms: np.ndarray) -> np.ndarray:
-        """Of the gradient's part across `w_u`, at `||v_u|| = 1`."""
-        return norms**2 if self.normalizes else np.ones_like(norms)
-
-    def penalty(self, norms: np.ndarray) -> np.ndarray:
-        """`||w_u||^(2/P)` of every neuron; 1 for EWN, whose neurons are counted."""
-        return norms ** (2 / self.power)
-
-    def conserved(self, norms: np.ndarray) -> np.ndarray:
-        """`(P/2) (||w_u||^(2/P) - 1)`, EWN's limit `log ||w_u||`, whose velocity is `-w_u.grad_u L`.
-
-        By Euler's theorem flow conserves the difference of `sum_{u in l} / k_l` between any two layers, each by its own
-        law.
-        """
-        if math.isinf(self.power):
-            return np.log(norms)
-        return self.power / 2 * (self.penalty(norms) - 1)
-
-
-def rate_exponent(laws: Sequence[Law], degrees: Sequence[int]) -> float:
-    """`p` of `L = Theta(1/(t (log t)^p))`: `2 - 2/sum_l P_l k_l` over the trained layers, 2 where one is EWN."""
-    return 2 - 2 / sum(law.power * degree for law, degree in zip(laws, degrees, strict=True))
+def _are_layers(value: Any) -> bool:
+    if not isinstance(value, list):
+        return value in ("all", "hidden")
+    return all(type(index) is int and index >= 0 for index in value) and 0 < len(value) == len(set(value))
 
 
 @dataclass(frozen=True)
 class Norm:
     """How a weight array becomes parameters and how parameters become weights; a row of `NORMS`."""
 
-    layers: str = setting(
-        "all", "which layers are normalized: all, or all but the output layer", choices=("all", "hidden")
+    layers: Any = setting(
+        "all",
+        "which layers are normalized",
+        allowed="all, hidden (all but the output layer), or a list of indices from 0, like [0,2]",
+        test=_are_layers,
     )
+    per: str = setting("neuron", "what has a scale of its own: every neuron, or a layer", choices=("neuron", "layer"))
     v_norm: float = setting(1.0, "initial ||v_u||; the function does not depend on it, the step of v does", above=0)
     output_v: str = setting(
         "scaled", "raw: the output layer starts with v_u = w_u instead of ||v_u|| = v_norm", choices=("scaled", "raw")
     )
     starts_as_weights: bool = False  # v_u = w_u at first, whatever `v_norm` is
-    law: ClassVar[Law | None] = None  # None: nothing is known, claims that need it do not apply
     is_identity: ClassVar[bool] = False  # the parameters are the weights
-    passes_zero: ClassVar[bool] = False  # a neuron's scale may change its sign
+
+    @property
+    def law(self) -> Law | None:
+        """What theory says of it; None where nothing is known, and claims that need it do not apply."""
+        return None
+
+    @property
+    def passes_zero(self) -> bool:
+        """Whether a scale may change its sign under gradient flow."""
+        return False
 
     def by_layer(self, count: int) -> "tuple[Norm, ...]":
-        """The norm of each of so many layers."""
-        last = Unnormalized() if self.layers == "hidden" else self
+        """The norm of each of so many layers. Raises `UserError` for a list that does not fit them."""
+        indices = self.layers if isinstance(self.layers, list) else range(count - (self.layers == "hidden"))
+        if max(indices, default=0) >= count:
+            raise UserError(f"norm.layers={self.layers}: the network has {count} layers, 0 to {count - 1}")
+        norms = [self._of_layer(index, count) if index in indices else Unnormalized() for index in range(count)]
         if self.output_v == "raw":
-            last = replace(last, starts_as_weights=True)
-        return (*(self,) * (count - 1), last)
+            norms[-1] = replace(norms[-1], starts_as_weights=True)
+        return tuple(norms)
+
+    def _of_layer(self, index: int, count: int) -> "Norm":
+        return replace(self, layers="all")
 
     def from_weights(self, weight: Float[Array, "... neurons"]) -> Parameters:
         """Parameters of the same function."""
         raise TypeError(f"{type(self).__name__} has no from_weights")
 
     def weight_and_scale(self, parameters: Parameters) -> Parameters:
-        """`weight`, and perhaps the `scale (neurons,)` that it lacks."""
+        """`weight`, and perhaps the `scale` that it lacks, `(neurons,)` or `(1,)`."""
         raise TypeError(f"{type(self).__name__} has no weight_and_scale")
 
     def metric(self, weight: Float[Array, "... neurons"], gradient: Float[Array, "... neurons"]) -> Array:
@@ -130,29 +102,17 @@ class Norm:
         parts = self.weight_and_scale(parameters)
         return parts["scale"] * parts["weight"] if "scale" in parts else parts["weight"]
 
-    def _start_direction(self, weight: Array) -> Array:
-        return weight if self.starts_as_weights else scale_to(self.v_norm, weight) * weight
-
 
 def neuron_norms(weight: Float[Array, "... neurons"]) -> Float[Array, " neurons"]:
     """`||w_u||` of every neuron, shape `(neurons,)`."""
     return jnp.sqrt(jnp.sum(jnp.square(weight), axis=tuple(range(weight.ndim - 1))))
 
 
-def scale_to(length: Array | float, vectors: Array) -> Array:
-    """The factor `(neurons,)` that gives every neuron's vector the length.
-
-    For a vector so long that its squares overflow it is NaN, which the step rules refuse: `length / inf` would be a
-    dead neuron that no step made.
-    """
-    norms = neuron_norms(vectors)
-    return length / jnp.where(jnp.isfinite(norms), norms, jnp.nan)
-
-
-def polar_metric(weight: Array, gradient: Array, v_norm: float, radial_rate: Array | float) -> Array:
+def polar_metric(weight: Array, gradient: Array, v_norm: float, radial_rate: Array | float, per="neuron") -> Array:
     """`radial_rate (vhat.G) vhat + ||w||^2 (I - vhat vhat^T) G / v_norm^2`."""
-    square = jnp.sum(jnp.square(weight), axis=tuple(range(weight.ndim - 1)))
-    radial = weight * (jnp.sum(weight * gradient, axis=tuple(range(weight.ndim - 1))) / square)
+    axes = tuple(range(weight.ndim - 1)) if per == "neuron" else None
+    square = jnp.sum(jnp.square(weight), axis=axes)
+    radial = weight * (jnp.sum(weight * gradient, axis=axes) / square)
     return radial_rate * radial + (square / v_norm**2) * (gradient - radial)
 
 
@@ -160,8 +120,11 @@ def polar_metric(weight: Array, gradient: Array, v_norm: float, radial_rate: Arr
 class Unnormalized(Norm):
     """The parameters are the weights; the settings change nothing."""
 
-    law: ClassVar[Law | None] = Law(power=1.0, normalizes=False)
     is_identity: ClassVar[bool] = True
+
+    @property
+    def law(self):
+        return Law(power=1.0, normalizes=False)
 
     def from_weights(self, weight):
         return {"w": weight}
@@ -174,78 +137,132 @@ class Unnormalized(Norm):
 
 
 @dataclass(frozen=True)
-class StandardWeightNorm(Norm):
-    """SWN: `w_u = gamma_u v_u / ||v_u||`."""
+class ScaledDirection(Norm):
+    """`w_u = length(scale_u) v_u / ||v_u||`, of radial rate `||w_u||^(2 - 2/P)`: its law must be known."""
 
-    law: ClassVar[Law | None] = Law(power=1.0)
-    passes_zero: ClassVar[bool] = True
+    scale: ClassVar[str] = "alpha"  # what the parameter is called
+
+    def scale_of(self, sizes: Float[Array, " units"]) -> Float[Array, " units"]:
+        """The inverse of `length`."""
+        raise TypeError(f"{type(self).__name__} has no scale_of")
+
+    def length(self, scale: Float[Array, " units"]) -> Float[Array, " units"]:
+        """`||w_u||`, with a sign where the scale may pass 0."""
+        raise TypeError(f"{type(self).__name__} has no length")
 
     def from_weights(self, weight):
-        return {"gamma": neuron_norms(weight), "v": self._start_direction(weight)}
+        v = weight if self.starts_as_weights else self._scaled_to(self.v_norm, weight) * weight
+        return {self.scale: self.scale_of(self.sizes(weight)), "v": v}
 
     def weight_and_scale(self, parameters):
-        return {"weight": parameters["v"], "scale": scale_to(parameters["gamma"], parameters["v"])}
+        v = parameters["v"]
+        return {"weight": v, "scale": self._scaled_to(self.length(parameters[self.scale]), v)}
 
     def metric(self, weight, gradient):
-        return polar_metric(weight, gradient, self.v_norm, 1.0)
+        power = self.law.radial_power  # pyright: ignore[reportOptionalMemberAccess]
+        radial_rate = self.sizes(weight) ** (int(power) if power.is_integer() else power)
+        return polar_metric(weight, gradient, self.v_norm, radial_rate, self.per)
+
+    def sizes(self, weight: Float[Array, "... neurons"]) -> Float[Array, " units"]:
+        """`||w_u||` of whatever has a scale of its own: `(neurons,)`, or `(1,)` for the layer."""
+        return neuron_norms(weight) if self.per == "neuron" else neuron_norms(weight.reshape(-1, 1))
+
+    def _scaled_to(self, length: Array | float, vectors: Array) -> Array:
+        """The factor `(neurons,)` or `(1,)` that gives the vectors the length.
+
+        For a vector so long that its squares overflow it is NaN, which the step rules refuse: `length / inf` would be a
+        dead neuron that no step made.
+        """
+        norms = self.sizes(vectors)
+        return length / jnp.where(jnp.isfinite(norms), norms, jnp.nan)
 
 
 @dataclass(frozen=True)
-class ExponentialWeightNorm(Norm):
+class StandardWeightNorm(ScaledDirection):
+    """SWN: `w_u = gamma_u v_u / ||v_u||`."""
+
+    scale: ClassVar[str] = "gamma"
+
+    @property
+    def law(self):
+        return Law(power=1.0)
+
+    @property
+    def passes_zero(self):
+        return True
+
+    def scale_of(self, sizes):
+        return sizes
+
+    def length(self, scale):
+        return scale
+
+
+@dataclass(frozen=True)
+class ExponentialWeightNorm(ScaledDirection):
     """EWN: `w_u = exp(alpha_u) v_u / ||v_u||`."""
 
-    law: ClassVar[Law | None] = Law(power=math.inf)
+    @property
+    def law(self):
+        return Law(power=math.inf)
 
-    def from_weights(self, weight):
-        return {"alpha": jnp.log(neuron_norms(weight)), "v": self._start_direction(weight)}
+    def scale_of(self, sizes):
+        return jnp.log(sizes)
 
-    def weight_and_scale(self, parameters):
-        return {"weight": parameters["v"], "scale": scale_to(jnp.exp(parameters["alpha"]), parameters["v"])}
-
-    def metric(self, weight, gradient):
-        return polar_metric(weight, gradient, self.v_norm, jnp.square(neuron_norms(weight)))
-
-
-NORMS: dict[str, Norm] = {"none": Unnormalized(), "swn": StandardWeightNorm(), "ewn": ExponentialWeightNorm()}
+    def length(self, scale):
+        return jnp.exp(scale)
 
 
-def from_weights(weights, norms: Sequence[Norm]):
-    """Parameters of a network that compute the same function as `weights`.
-
-    `weights` holds one entry per layer, a dict with `weight` and perhaps `bias`, or None for a layer that is
-    not trained; `norms` are the parametrizations of each. Biases are plain parameters.
-    """
-    return _by_layer(lambda entry, norm: norm.from_weights(entry["weight"]), weights, norms)
+def _is_power(value: Any) -> bool:
+    return value == "inf" or (isinstance(value, int | float) and not isinstance(value, bool) and value > 0)
 
 
-def to_weights(parameters, norms: Sequence[Norm]):
-    """The effective weights, the inverse of `from_weights`."""
-    return _by_layer(lambda entry, norm: {"weight": norm.to_weights(entry)}, parameters, norms)
+@dataclass(frozen=True)
+class PowerWeightNorm(ScaledDirection):
+    """The family between: `w_u = (1 + alpha_u/P)^P v_u / ||v_u||`, SWN at P = 1 and EWN in the limit.
 
-
-def weights_and_scales(parameters, norms: Sequence[Norm]):
-    """The effective weights with every neuron's `scale` beside its `weight`, not multiplied in.
-
-    A network that applies the scale to the products spares a pass over the weights forwards and two backwards.
-    """
-    return _by_layer(lambda entry, norm: norm.weight_and_scale(entry), parameters, norms)
-
-
-def precondition(weights, gradient, metrics: Sequence[Norm]):
-    """`M G` of every layer: minus the velocity of the effective weights under gradient flow in the parameters.
-
-    `metrics` are the parametrizations whose flow it is. Biases have metric 1.
+    It is `rho_u^P vhat_u` with `rho_u` counted in other units. Where `rho_u` is below 0, `w_u = -|rho_u|^P vhat_u`:
+    scale and length determine each other for every `P`.
     """
 
-    def layer(entry, slope, norm):
-        return slope | {"weight": norm.metric(entry["weight"], slope["weight"])}
+    power: Any = setting(
+        2.0,
+        "P; sparsity grows with it: 1 is SWN, 2 the group lasso, inf EWN",
+        allowed="a number above 0, inf, or a list of them with one for every layer, like [2,1]",
+        test=lambda value: all(map(_is_power, value if isinstance(value, list) else [value])),
+    )
 
-    layers = zip(weights, gradient, metrics, strict=True)
-    return tuple(None if entry is None else layer(entry, slope, norm) for entry, slope, norm in layers)
+    @property
+    def law(self):
+        return None if isinstance(self.power, list) else Law(power=float(self.power))
+
+    @property
+    def passes_zero(self):
+        return any(float(power) <= 1 for power in (self.power if isinstance(self.power, list) else [self.power]))
+
+    def _of_layer(self, index, count):
+        if not isinstance(self.power, list):
+            return super()._of_layer(index, count)
+        if len(self.power) != count:
+            raise UserError(f"norm.power={self.power}: {len(self.power)} powers for the network's {count} layers")
+        return replace(self, layers="all", power=self.power[index])
+
+    def scale_of(self, sizes):
+        power = float(self.power)
+        return jnp.log(sizes) if math.isinf(power) else power * jnp.expm1(jnp.log(sizes) / power)
+
+    def length(self, scale):
+        power = float(self.power)
+        if math.isinf(power):
+            return jnp.exp(scale)
+        over = scale / power
+        log_root = jnp.log1p(jnp.where(over > -1, over, -2 - over))  # log |1 + alpha/P|, also for large P
+        return jnp.sign(1 + over) * jnp.exp(power * log_root)
 
 
-def _by_layer(convert, entries, norms: Sequence[Norm]):
-    def layer(entry, norm):
-        return convert(entry, norm) | {key: value for key, value in entry.items() if key == "bias"}
-
-    return tuple(None if entry is None else layer(entry, norm) for entry, norm in zip(entries, norms, strict=True))
+NORMS: dict[str, Norm] = {
+    "none": Unnormalized(),
+    "swn": StandardWeightNorm(),
+    "power": PowerWeightNorm(),
+    "ewn": ExponentialWeightNorm(),
+}

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
 from wnexp.measures.limit import limit_direction
-from wnexp.nn import losses, network, weightnorm
+from wnexp.nn import losses, network, parametrization
 from wnexp.nn.weights import merge
 from wnexp.training import seed
 from wnexp.training.program import Data, Program, Traced
@@ -146,7 +146,7 @@ def make_train(program: Program, mesh: Mesh | None = None) -> Train:
         return over_seeds(program, one)(seeds, *weights)
 
     def effective(state):
-        return weightnorm.to_weights(state.optimizer.parameters, program.norms)
+        return parametrization.to_weights(state.optimizer.parameters, program.norms)
 
     def weights(state):
         return over_seeds(program, lambda state: merge(effective(state), state.fixed))(state)

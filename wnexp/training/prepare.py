@@ -1,6 +1,7 @@
 """From a configuration and data to a `Session`: device, precision, program, initial weights, and what to say first."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from wnexp import resources
 from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
+from wnexp.nn.weightnorm import Norm
 from wnexp.training import reach
 from wnexp.training.devices import open_devices
 from wnexp.training.program import Program, build_network, build_program, build_traced, initial_weights, work
@@ -32,8 +34,7 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     traced = build_traced(config, program.head_dtype)
     tables = _tables(config.measures, program)
     session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
-    if (law := config.norm.law) is not None:
-        session.law = {"normalizes": law.normalizes, "slope": law.slope}
+    session.law = _law(config.norm.by_layer(len(network.layers)))
     session.notes += config.optimizer.notes(program.network, samples)
     session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
     if len(seeds) < config.seeds:
@@ -42,6 +43,13 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
             "of them would be equal; one is trained (a file each: model.initial_weights='FILE{seed}.safetensors')"
         )
     return session
+
+
+def _law(norms: Sequence[Norm]) -> dict[str, Any] | None:
+    """What theory says of the neurons of all normalized layers; None where they differ or a layer has one scale."""
+    laws = {norm.law if norm.per == "neuron" else None for norm in norms if not norm.is_identity}
+    law = laws.pop() if len(laws) == 1 else None if laws else norms[0].law
+    return None if law is None else {"normalizes": law.normalizes, "slope": law.slope}
 
 
 def _alike(config: Config) -> bool:

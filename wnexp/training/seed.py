@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from wnexp.measures.base import Look
-from wnexp.nn import losses, network, weightnorm
+from wnexp.nn import losses, network, parametrization
 from wnexp.nn.weights import merge
 from wnexp.optim import base
 from wnexp.training.program import Data, Program, Traced
@@ -50,13 +50,13 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
     def precondition(parameters, gradient):
         if all(metric.is_identity for metric in program.metrics):
             return gradient
-        weights, slope = (weightnorm.to_weights(tree, program.norms) for tree in (parameters, gradient))
-        moved = weightnorm.precondition(weights, slope, program.metrics)
-        return weightnorm.from_weights(moved, program.norms)
+        weights, slope = (parametrization.to_weights(tree, program.norms) for tree in (parameters, gradient))
+        moved = parametrization.precondition(weights, slope, program.metrics)
+        return parametrization.from_weights(moved, program.norms)
 
     return base.Problem(
-        to_weights=lambda parameters: weightnorm.to_weights(parameters, program.norms),
-        weights_and_scales=lambda parameters: weightnorm.weights_and_scales(parameters, program.norms),
+        to_weights=lambda parameters: parametrization.to_weights(parameters, program.norms),
+        weights_and_scales=lambda parameters: parametrization.weights_and_scales(parameters, program.norms),
         log_loss=lambda weights, x, y: program.loss.log_loss(outputs_of(program, fixed, weights, x), y),
         share=program.loss.share,
         precondition=precondition,
@@ -83,7 +83,7 @@ def outcome(state: base.State, traced: Traced) -> Array:
 
 def start(program: Program, seed, trained, fixed, data: Data, traced: Traced) -> SeedState:
     """The state at the initial weights `(trained, fixed)`."""
-    parameters = weightnorm.from_weights(trained, program.norms)
+    parameters = parametrization.from_weights(trained, program.norms)
     problem = _problem(program, seed, fixed, data, traced)
     state = base.start(program.rule, problem, parameters, traced.hyperparameters)
     zero = jnp.zeros((), int)
@@ -136,7 +136,7 @@ def advance(program: Program, state: SeedState, data: Data, traced: Traced, limi
 def look_at(program: Program, state: SeedState, data: Data) -> Look:
     """Evaluate a seed for its measures."""
     optimizer = state.optimizer
-    weights = weightnorm.to_weights(optimizer.parameters, program.norms)
+    weights = parametrization.to_weights(optimizer.parameters, program.norms)
 
     def log_loss(weights):
         outputs = outputs_of(program, state.fixed, weights, data.train_x)

@@ -10,8 +10,8 @@ from tests.helpers import LIN_SEP, compose, seed_records
 from wnexp import runner
 from wnexp.config.schema import flat
 from wnexp.nn.initializers import initialize
+from wnexp.nn.law import rate_exponent
 from wnexp.nn.network import Network
-from wnexp.nn.weightnorm import rate_exponent
 from wnexp.nn.weights import to_arrays
 from wnexp.runner import Reopened
 from wnexp.runs.reader import Run
@@ -66,7 +66,7 @@ def limit_records(law, network, target, seed):
     sums = np.array([np.sum(1.0 + np.arange(counts[index])) for index in layers])
     limit_law = np.isinf(law.power)
     shares = k / [counts[index] for index in layers] if limit_law else k * unequal / sums  # a_u
-    norms = tau[:, None] ** [powers[index] for index in layers] * (unequal if limit_law else np.sqrt(shares))
+    norms = tau[:, None] ** [powers[index] for index in layers] * (unequal if limit_law else shares ** (law.power / 2))
     gradients = shares * tau[:, None] / norms
     speed = np.sum(law.radial_rate(norms) * gradients**2, axis=1)
     p = rate_exponent([law] * len(trained), list(degrees.values()))

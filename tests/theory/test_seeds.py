@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import seed_records
+from wnexp.theory.seeds import of_whole_layers
 
 TAU = np.geomspace(1, 1e4, 400)
 
@@ -55,3 +56,21 @@ def test_deep_enough_is_judged_by_loss_shares_and_competition():
     assert not shallow.settled and not shallow.steady
     shifting = replace(resting, log_gradients=gradients + np.log(TAU)[:, None] * [0, -0.2])
     assert shifting.settled and not shifting.steady
+
+
+def test_a_layer_with_one_scale_counts_as_one_neuron():
+    """Its norm, the log of its gradient's, and their cosine are those of all its weights; the others stay."""
+    random = np.random.default_rng(0)
+    w, g = random.standard_normal((2, 400, 3, 5))  # three weights of five neurons, two layers
+    norms, sizes = np.linalg.norm(w, axis=1), np.linalg.norm(g, axis=1)
+    cosines = -(w * g).sum(axis=1) / (norms * sizes)
+    made = seed_records(TAU, norms, np.log(sizes) - 900, layers=[0, 0, 1, 1, 1])
+    one = of_whole_layers(replace(made, alignments=cosines), [1])
+    assert one.layers.tolist() == [0, 0, 1] and len(one.degrees) == 3
+    np.testing.assert_array_equal(one.norms[:, :2], norms[:, :2])
+    whole = [array[:, :, 2:].reshape(400, -1) for array in (w, g)]
+    np.testing.assert_allclose(one.norms[:, 2], np.linalg.norm(whole[0], axis=1), rtol=1e-13)
+    np.testing.assert_allclose(one.log_gradients[:, 2], np.log(np.linalg.norm(whole[1], axis=1)) - 900, rtol=1e-13)
+    want = -(whole[0] * whole[1]).sum(axis=1) / np.linalg.norm(whole[0], axis=1) / np.linalg.norm(whole[1], axis=1)
+    np.testing.assert_allclose(one.alignments[:, 2], want, rtol=1e-12, atol=1e-14)
+    assert of_whole_layers(made, []) is made

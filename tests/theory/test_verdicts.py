@@ -29,7 +29,7 @@ def test_verify_judges_runs_writes_a_table_and_figures(inside, lin_sep_runs, tmp
     files = {f"outputs/lin_sep/figures/{name}.{suffix}" for name in names for suffix in ("png", "pdf")}
     assert {line for line in out.splitlines() if line.startswith("outputs/")} == files
     assert (folder / "figures" / "C6.png").stat().st_size > 5000
-    of_rules = "M1, M2, M2 others, M3, M4, M5, M6"
+    of_rules = "M1, M2, M2 others, M3, M4, M5, M6, P1, P2, P3, P4, P5"
     assert f"claims that apply to none of these runs: C1, C4, C8, C10, C11, C12, C13, {of_rules}, SVM, margin" in out
 
 

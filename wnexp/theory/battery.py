@@ -2,10 +2,12 @@
 
 Flow on several data sets of every kind, drawn by `data.seed`: points fewer and more than the inputs (support vectors
 that do not span the space, and that do), independent and correlated inputs, points that are there twice, two classes
-and five; linear nets of depth 1 to 4, two-layer ReLU and squared ReLU. Discrete descent of two of them, by steps whose
-growth is capped so that they do not become visible: to -10,000 nats, under SWN, where stability limits them, to -1,000.
+and five; linear nets of depth 1 to 4, two-layer ReLU and squared ReLU; some of them under norms between SWN and EWN.
+Discrete descent of two, by steps whose growth is capped so that they do not become visible: to -10,000 nats, under SWN,
+where stability limits them, to -1,000.
 """
 
+import math
 import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,12 +18,12 @@ from wnexp.nn.weightnorm import NORMS
 from wnexp.resources import cores
 from wnexp.theory import rule_battery
 
-DATA_SEEDS = 5
-_RULE_DATA_SEEDS = 2
-_STANDING, _DEEP, _TWINS = -100_000, -1_000_000, -1000
+DATA_SEEDS = 4
+_RULE_DATA_SEEDS = 1
+_STANDING, _DEEP, _TWINS, _OF_FAMILY = -100_000, -1_000_000, -1000, -20_000
 _DESCENT_TARGETS = {"none": -10_000, "swn": -1000, "ewn": -10_000}
-_NORMS = tuple(name for name, norm in NORMS.items() if norm.law is not None)
-_NORMALIZING = tuple(name for name, norm in NORMS.items() if norm.law is not None and norm.law.normalizes)
+_LAWS = {name: norm.law for name, norm in NORMS.items() if norm.law and norm.law.power in (1, math.inf)}
+_NORMALIZING = tuple(name for name, law in _LAWS.items() if law.normalizes)
 _LEVELS = ",".join(f"{-(10 ** (third / 3)):.6g}" for third in range(19))  # for the angle of linear nets
 _RECORDED = ("seeds=3", f"snapshots=[{_LEVELS}]", "record.max_gradient=0", "record.max_samples=0")
 _FLOW = ("optimizer=flow", *_RECORDED, "record.every=2")
@@ -49,6 +51,8 @@ NETWORKS = {
 _BOTH_LOSSES = ("linear2", "relu_squared")
 _MULTICLASS = ("linear2-classes",)
 _WITH_TWINS = _WITH_DESCENT = ("linear2", "relu_squared")
+# Network -> powers between SWN and EWN, and one before; its flow is stiff at depth 1.
+_POWERS = {"linear1": (1.5, 3), "linear2": (0.5, 2, 4), "linear3": (0.5, 1.5, 8), "relu_squared": (1.5, 3)}
 
 
 def _losses(network: str) -> tuple[str, ...]:
@@ -60,7 +64,7 @@ def _losses(network: str) -> tuple[str, ...]:
 def flows(data_seeds: Iterable[int], target: int) -> dict[str, tuple[str, ...]]:
     """Name `network/norm/loss/data seed` -> overrides of the flow of every network under every norm."""
     found = {}
-    for (name, network), norm in product(NETWORKS.items(), _NORMS):
+    for (name, network), norm in product(NETWORKS.items(), _LAWS):
         for loss, seed in product(_losses(name), data_seeds):
             words = (*network, *_FLOW, f"norm={norm}", f"loss={loss}", f"data.seed={seed}", f"stop.log_loss={target}")
             found[f"{name}/{norm}/{loss}/{seed}"] = words
@@ -76,9 +80,20 @@ def twins(data_seeds: Iterable[int]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def family(data_seeds: Iterable[int], target: int) -> dict[str, tuple[str, ...]]:
+    """Name `network/power-P/data seed` -> overrides of flows under the norms between SWN and EWN."""
+    pairs = [(name, power) for name, powers in _POWERS.items() for power in powers]
+    shared = (*_FLOW, "norm=power", "loss=exponential", f"stop.log_loss={target}")
+    return {
+        f"{name}/power-{power}/{seed}": (*NETWORKS[name], *shared, f"norm.power={power}", f"data.seed={seed}")
+        for (name, power), seed in product(pairs, data_seeds)
+    }
+
+
 def jobs(deep: bool = False, data_seeds: int = DATA_SEEDS) -> dict[str, tuple[str, ...]]:
-    """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, descent, the step rules."""
+    """Name -> overrides of every run: the flows, some in the parameters (scale, v) for C1, descent, step rules."""
     found = flows(range(data_seeds), _DEEP if deep else _STANDING) | twins(range(1))
+    found |= family(range(1), _DEEP if deep else _OF_FAMILY)
     found |= rule_battery.jobs(range(min(data_seeds, _RULE_DATA_SEEDS)))
     for name, (norm, target) in product(_WITH_DESCENT, _DESCENT_TARGETS.items()):
         words = (*NETWORKS[name], *DESCENT, *_RECORDED, f"norm={norm}", "loss=exponential", f"stop.log_loss={target}")

@@ -1,6 +1,7 @@
 """The claims of the theory, by name."""
 
 from wnexp.theory.base import Claim
+from wnexp.theory.family import GrowthOfPower, KktOfPower, RateOfPower, Relation, SparsityOfPower
 from wnexp.theory.flow import Conserved, LawOfNorm, MonotoneMargin, SameFlow
 from wnexp.theory.limits import HardMargin, KktPoint, LargestMargin
 from wnexp.theory.optimizers import (
@@ -37,6 +38,11 @@ CLAIMS: dict[str, Claim] = {
     "M4": SpeedLimit(),
     "M5": Crossover(),
     "M6": MomentumChangesNothing(),
+    "P1": RateOfPower(),
+    "P2": Relation(),
+    "P3": KktOfPower(),
+    "P4": GrowthOfPower(),
+    "P5": SparsityOfPower(),
     "SVM": HardMargin(),
     "margin": LargestMargin(),
 }

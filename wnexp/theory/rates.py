@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wnexp.nn.law import rate_exponent
 from wnexp.nn.losses import CrossEntropy, Exponential
-from wnexp.nn.weightnorm import rate_exponent
 from wnexp.theory import reference
 from wnexp.theory.base import Claim, of_bound, of_exponent
 from wnexp.theory.fits import exponent, limit
@@ -21,28 +21,43 @@ _DECIDED = 0.05  # how far a layer's sum of squared shares may be from that of e
 class Rate(Claim):
     """C6: the decay of the loss in time.
 
-    `U = t L` obeys `dU/dtau = 1/S - U`, so `-log L - log t` is `log S` up to `1/tau`. Where a layer is EWN, `S/tau^2`
-    tends to the neurons' competition `K = sum_u a_u^2`, bounded by `sum_l k_l^2/m_l <= K <= sum_l k_l^2`: it takes no
-    part in the exponent but drifts for long, and is taken off as the neurons' records have it. C14 judges its value.
+    `U = t L` obeys `dU/dtau = 1/S - U`, so `-log L - log t` is `log S` up to `1/tau`. With `a_u` the neurons' shares of
+    the Euler sum `S = Q^2 sum_u a_u^2 / ||w_u||^(2/P_l)`, and the layer margin `tau / prod_l ||W_l||^k_l` converges, so
+
+        S = const tau^(2 - 2/D) K,   K = sum_u a_u^2 / ||w_u||^(2/P_l) prod_l ||W_l||^(2 k_l/D),   D = sum_l P_l k_l.
+
+    `K` is the competition of the neurons, `sum_u a_u^2` under EWN, a function of the shares and of the norms' ratios.
+    It tends to a constant where the ratios do, so it takes no part in the exponent, but drifts for long, and is taken
+    off as the neurons' records have it. C14 judges its value.
     """
 
     against_degree = True
     statement = "L = Theta(1/(t (log t)^p)), p = 2 - 2/sum_l P_l k_l: 2 at any depth for EWN, 2 - 2/D for none and SWN"
-    measured_as = "slope of -log L - log t (EWN: - log K) against log log t"
+    measured_as = "slope of -log L - log t - log K against log log t"
     reason = "the next order beyond the fitted terms at 1e4 nats"
     allowance: float = 0.01
 
     def applies(self, run):
-        return bool(run.laws) and run.has_time
+        return bool(run.laws) and run.has_time and not run.in_family
 
     def estimate(self, run, seed):
-        curve = seed.depth - seed.steps["log_time"] - shortening(run, seed)
-        if run.has_limit_law:
-            limit_law = [np.isinf(run.laws[layer].power) for layer in seed.layers]
-            curve = curve - np.log(np.sum(np.square(seed.shares[:, limit_law]), axis=1))
+        curve = seed.depth - seed.steps["log_time"] - shortening(run, seed) - np.log(competition(run, seed))
         degrees = run.trained_degrees
         predicted = rate_exponent(list(run.laws.values()), [degrees[layer] for layer in run.laws])
         return of_exponent(exponent(seed, curve), predicted, seed.steady)
+
+
+def competition(run: TrainedRun, seed: SeedRecords) -> np.ndarray:
+    """`K (r,)`, see `Rate`."""
+    degrees = run.trained_degrees
+    effective = sum(law.power * degrees[layer] for layer, law in run.laws.items())
+    total, log_scale = 0.0, 0.0
+    for layer, law in run.laws.items():
+        norms, shares = seed.norms[:, seed.layers == layer], seed.shares[:, seed.layers == layer]
+        log_scale = log_scale + 2 * degrees[layer] / effective * np.log(np.linalg.norm(norms, axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            total = total + np.nansum(shares**2 / law.penalty(norms), axis=1)
+    return total * np.exp(log_scale)
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class RateConstant(Claim):
     """C14: the constant of the rate, and with it the theory's power of `tau`, from the norms alone.
 
     With C2 and the relation of norm and gradient `S = Q^2 sum_l k_l^2 / Omega_l`, `Omega_l = sum_u ||w_u||^(2/P_l)`
-    over the neurons of the layer (EWN: the number of those that survive), `Q = tau` up to a constant.
+    over the active neurons of the layer (EWN: the number of those that survive), `Q = tau` up to a constant.
     """
 
     statement = "t L -> 1/(tau^2 sum_l k_l^2/Omega_l), Omega_l = sum_u ||w_u||^(2/P), EWN: how many neurons survive"
@@ -66,7 +81,7 @@ class RateConstant(Claim):
         for layer, law in run.laws.items():
             k, own = run.trained_degrees[layer], seed.layers == layer
             if not np.isinf(law.power):
-                total += k**2 / law.penalty(seed.norms[:, own]).sum(axis=1)
+                total += k**2 / law.penalty(seed.norms[:, own & seed.active]).sum(axis=1)
             elif count := _survivors(seed, layer, k):
                 total += k**2 / count
             else:
@@ -158,7 +173,7 @@ class FiniteTimeBound(Claim):
 
     def estimate(self, run, seed):
         layers = [layer for layer, law in run.laws.items() if np.isinf(law.power)]
-        kappa = sum(run.trained_degrees[layer] ** 2 / run.network.layers[layer].shape[-1] for layer in layers)
+        kappa = sum(run.trained_degrees[layer] ** 2 / run.units(layer) for layer in layers)
         excess = reference.excess_time(seed, kappa)
         return of_bound(excess) if np.isfinite(excess) else "fewer than 2 records beyond 1 nat"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import ClassVar
 
 import numpy as np
 
@@ -85,17 +86,27 @@ class Sparsity(Claim):
     measured_as = "log of the ratio of effective numbers of neurons at equal loss, EWN over each of the others"
     reason = "at least 1 % fewer than under either, by the 95 % interval of the mean"
     one_sided = True
+    key: ClassVar[str] = "norm.name"
     allowance: float = -0.01
 
     def applies(self, run):
         first = run.laws.get(min(run.trained_degrees))
-        several = run.network.layers[min(run.trained_degrees)].shape[-1] > 1
-        return first is not None and np.isinf(first.power) and several
+        return first is not None and np.isinf(first.power) and self.is_of_several(run)
+
+    def is_of_several(self, run: TrainedRun) -> bool:
+        """Whether the first layer has several scales."""
+        return run.units(min(run.trained_degrees)) > 1
+
+    def is_rival(self, run: TrainedRun, other: TrainedRun) -> bool:
+        """Whether a run that differs in the key alone should be less sparse."""
+        return not other.has_limit_law
 
     def evidence(self, group, runs):
         found, compared = Evidence(), False
-        partners = [[one for one in run.partners(runs, "norm.name") if one.laws] for run in group]
-        for norm in sorted({one.norm for ones in partners for one in ones if not one.has_limit_law}):
+        partners = [
+            [one for one in run.partners(runs, self.key) if one.laws and self.is_rival(run, one)] for run in group
+        ]
+        for norm in sorted({one.norm for ones in partners for one in ones}):
             compared, units = True, []
             for run, ones in zip(group, partners, strict=True):
                 twins = [one for one in ones if one.norm == norm]

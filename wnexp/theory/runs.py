@@ -15,11 +15,13 @@ import pandas as pd
 
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
+from wnexp.nn.law import Law
 from wnexp.nn.network import Network
-from wnexp.nn.weightnorm import Law
+from wnexp.nn.weightnorm import NORMS
 from wnexp.runner import Reopened, reopen
 from wnexp.runs.reader import Run
-from wnexp.theory.seeds import SeedRecords
+from wnexp.settings import settings
+from wnexp.theory.seeds import SeedRecords, of_whole_layers
 
 # What may differ between partners: how a run is recorded, and what experiments choose by the norm.
 _IMMATERIAL = {
@@ -60,9 +62,11 @@ class TrainedRun:
 
     @property
     def norm(self) -> str:
-        """The option of the group norm, for display, and which layers have it if not all."""
-        layers = self.config.norm.layers
-        return self.config.names["norm"] + ("" if layers == "all" or self.law else f" ({layers})")
+        """The option of the group norm, for display, with its settings that differ from the defaults."""
+        prototype = NORMS.get(self.config.names["norm"], self.config.norm)
+        own = settings(self.config.norm).items()
+        words = [f"{name}={one.value}" for name, one in own if one.value != getattr(prototype, name) or name == "power"]
+        return " ".join([self.config.names["norm"], *words])
 
     @cached_property
     def laws(self) -> dict[int, Law]:
@@ -84,6 +88,17 @@ class TrainedRun:
     def has_limit_law(self) -> bool:
         """Whether a layer's law is the limit of infinite `P`, EWN's."""
         return any(math.isinf(law.power) for law in self.laws.values())
+
+    @property
+    def in_family(self) -> bool:
+        """Whether a layer's law lies between SWN's and EWN's, or before SWN's."""
+        return any(law.power != 1 and not math.isinf(law.power) for law in self.laws.values())
+
+    def units(self, layer: int) -> int:
+        """How many scales a layer has: one for every neuron, or one."""
+        norm = self.config.norm.by_layer(len(self.network.layers))[layer]
+        whole = norm.per == "layer" and not norm.is_identity
+        return 1 if whole else self.network.layers[layer].shape[-1]
 
     @property
     def is_flow(self) -> bool:
@@ -162,8 +177,10 @@ def load(run: Run) -> TrainedRun:
         raise UserError(f"{run.directory}: records cannot be read ({str(error).splitlines()[0]})") from None
     outcomes, reopened = {entry["seed"]: entry["outcome"] for entry in run.status.seeds}, reopen(run)
     degrees = np.array(reopened.network.degrees)
+    norms = reopened.config.norm.by_layer(len(degrees))
+    whole = [layer for layer, norm in enumerate(norms) if norm.per == "layer" and not norm.is_identity]
     seeds = [
-        _seed_records(int(seed), rows, neurons[neurons["seed"] == seed], degrees)
+        of_whole_layers(_seed_records(int(seed), rows, neurons[neurons["seed"] == seed], degrees), whole)
         for seed, rows in steps.groupby("seed")
     ]
     return TrainedRun(run, reopened, seeds, outcomes)

@@ -1,6 +1,7 @@
 """The records of one seed as the claims need them: plain arrays, and what the theory reads off them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,10 @@ _RESTS = 0.02  # nats, or of a layer's Euler sum
 
 @dataclass
 class SeedRecords:
-    """One seed: `r` records and `u` neurons of all trained layers side by side."""
+    """One seed: `r` records and `u` neurons of all trained layers side by side.
+
+    A layer with one scale (`norm.per=layer`) counts as one neuron, whose weights are all of the layer's.
+    """
 
     seed: int
     steps: dict[str, np.ndarray]  # columns of steps.parquet, each (r,)
@@ -118,3 +122,20 @@ class SeedRecords:
     def settled(self) -> bool:
         """Whether it is deep enough to refute a statement about the weights: no neurons that still compete either."""
         return self._deep and self._rests(self.steps["margin"] - self.depth) and not self.undecided
+
+
+def of_whole_layers(seed: SeedRecords, whole: Sequence[int]) -> SeedRecords:
+    """The records with the neurons of each of these layers taken together as one."""
+    for layer in whole:
+        own = seed.layers == layer
+        norms, logs, cosines = seed.norms[:, own], seed.log_gradients[:, own], np.nan_to_num(seed.alignments[:, own])
+        size, log_size = np.sqrt(np.sum(norms**2, axis=1)), 0.5 * np.logaddexp.reduce(2 * logs, axis=1)
+        with np.errstate(invalid="ignore"):
+            cosine = np.sum(norms * np.exp(logs - log_size[:, None]) * cosines, axis=1) / size
+        kept = np.flatnonzero(~own | (np.arange(len(own)) == np.argmax(own)))
+        place, columns = int(np.flatnonzero(seed.layers[kept] == layer)[0]), {}
+        for name, values in (("norms", size), ("log_gradients", log_size), ("alignments", cosine)):
+            columns[name] = getattr(seed, name)[:, kept].copy()
+            columns[name][:, place] = values
+        seed = replace(seed, **columns, layers=seed.layers[kept], degrees=seed.degrees[kept])
+    return seed

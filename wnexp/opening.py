@@ -3,11 +3,12 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def _once_more(config: Config, directory: Path, session: Session, stored: Status
 def _started(run: LiveRun) -> Opened:
     """A run from its initial weights."""
     run.session.start()
-    _check_target(run.session)
+    _check_start(run.session, run.status.config)
     run.records.clear()
     return Opened(run, starting=np.arange(len(run.session.seeds)), changed=False)
 
@@ -119,7 +120,11 @@ def _records(config: Config, directory: Path, session: Session, stored: Status |
     return Records(directory, _first_status(config, session, stored), session.tables)
 
 
-def _check_target(session: Session) -> None:
+def _check_start(session: Session, settings: Mapping[str, Any]) -> None:
+    """Raise `UserError` where the target is met already, or the initial weights are scaled beyond any loss."""
+    scale = settings.get("model.init_scale", 1)
+    if scale != 1 and not np.isfinite(session.log_losses()).any():
+        raise UserError(f"model.init_scale={scale}: the loss of the initial weights overflows; give a smaller one")
     if np.all(session.log_losses() <= session.target):
         raise UserError(
             f"stop.log_loss={session.target} is already met by the initial weights "

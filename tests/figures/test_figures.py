@@ -106,11 +106,11 @@ def only(monkeypatch, *names):
     monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name] for name in names})
 
 
-OF_GEOMETRIES = ("atlas", "margin_gap", "crossover")  # their content: test_geometry.py
+ELSEWHERE = ("atlas", "margin_gap", "crossover", "sweep")  # their content: test_geometry.py, test_sweep.py
 
 
 def test_every_figure_has_its_content_asserted():
-    assert [*CONTENT, *OF_GEOMETRIES] == list(figures.FIGURES)
+    assert [*CONTENT, *ELSEWHERE] == list(figures.FIGURES)
 
 
 @pytest.mark.parametrize("name", CONTENT)
@@ -129,7 +129,7 @@ def test_panels_labels_and_legend(series, name):
 def test_one_run_draws_every_figure_its_records_allow(runs, monkeypatch):
     monkeypatch.chdir(runs)
     files = figures.plot([runs / "lin_sep/more"])
-    absent = {"paths", "pruning", "pruning_scores", "loss_by_norm", *OF_GEOMETRIES}
+    absent = {"paths", "pruning", "pruning_scores", "loss_by_norm", *ELSEWHERE}
     assert drawn(files) == set(figures.FIGURES) - absent
     assert all((runs / path).parent == runs / "lin_sep/more/figures" for path in files)
     assert {path.suffix for path in files} == {".png", ".pdf"}

@@ -23,8 +23,7 @@ def test_the_loss_head_is_float64_except_on_a_tpu():
 
 
 def test_hidden_layers_only():
-    hidden = replace(NORMS["ewn"], layers="hidden")
-    assert prepared("experiment=digits", "norm=ewn").program.norms == (hidden, NORMS["none"])
+    assert prepared("experiment=digits", "norm=ewn").program.norms == (NORMS["ewn"], NORMS["none"])
     assert prepared("norm=ewn").program.norms == (NORMS["ewn"],) * 2
 
 
@@ -74,7 +73,7 @@ def test_initial_weights_that_do_not_fit(tmp_path, arrays, part):
 
 
 DATA = {"cnn": "digits", "diagonal": "simple_traj"}  # of the models that do not take the default
-INITIAL = ("init", "initial_weights", "starts")  # settings of a model that say where its weights start
+INITIAL = ("init", "init_scale", "initial_weights", "starts")  # settings of a model that say where its weights start
 
 
 def another(found):
@@ -82,7 +81,15 @@ def another(found):
     if found.metadata["choices"] or found.name == "activation":
         words = found.metadata["choices"] or ("linear", "relu")
         return next(word for word in words if word != found.value)
-    special = {"channels": [3], "fixed_output": [1.0] * 8, "widths": [5, 5], "depth": 4, "b1": 0.5, "b2": 0.5}
+    special = {
+        "channels": [3],
+        "fixed_output": [1.0] * 8,
+        "widths": [5, 5],
+        "depth": 4,
+        "layers": "hidden",
+        "b1": 0.5,
+        "b2": 0.5,
+    }
     kind = int if found.whole else float
     value = special.get(found.name, found.value * 2 if found.value else kind(3))
     found.check(found.name, value)
@@ -101,8 +108,8 @@ def test_static_settings_select_a_program_and_traced_ones_do_not(group):
         dataset = config.data.load()
         program = build_program(config, dataset, "cpu")
         for found in settings(getattr(config, group)).values():
-            if group == "model" and found.name in INITIAL:
-                continue
+            if (group == "model" and found.name in INITIAL) or (name, found.name) == ("none", "layers"):
+                continue  # they change no program: where weights start, which layers are not normalized of none
             changed = replace(config, **{group: replace(getattr(config, group), **{found.name: another(found)})})
             other, traced = build_program(changed, dataset, "cpu"), found.metadata["traced"]
             assert (other == program and hash(other) == hash(program)) == traced, f"{group}={name}, {found.name}"
@@ -162,6 +169,49 @@ def test_nearly_dead_neurons_are_named_in_the_precision_of_the_run(tmp_path):
             prepared(f"norm={norm}", *words)
     prepared("norm=none", *words)
     prepared("norm=ewn", words[0])
+
+
+@pytest.mark.parametrize("words", [(), ("norm=ewn", "model.bias=first"), ("model.fixed_output=[1,1,1,1,-1,-1,-1,-1]",)])
+def test_the_scale_of_the_start_multiplies_the_trained_weights_alone(words):
+    """Every layer's, in every seed; what is fixed and the biases stay, and 1 changes nothing."""
+    plain, scaled = prepared("seeds=2", *words), prepared("seeds=2", "model.init_scale=3", *words)
+    assert plain.program == scaled.program, "no new compilation"
+    for run in (plain, scaled):
+        run.start()
+    for layer, (before, after) in enumerate(zip(plain.weights(), scaled.weights(), strict=True)):
+        trained = plain.program.network.trained[layer]
+        np.testing.assert_allclose(after["weight"], before["weight"] * (3 if trained else 1), rtol=1e-14)
+        if "bias" in before:
+            np.testing.assert_array_equal(after["bias"], before["bias"])
+    one = prepared("seeds=2", "model.init_scale=1", *words)
+    one.start()
+    for before, after in zip(plain.weights(), one.weights(), strict=True):
+        np.testing.assert_array_equal(before["weight"], after["weight"])
+
+
+def test_a_file_of_initial_weights_is_scaled_too(tmp_path):
+    weights = {"layers.0.weight": np.ones((2, 8)), "layers.1.weight": np.ones((8, 1))}
+    save_file(weights, tmp_path / "w.safetensors")
+    run = prepared(f"model.initial_weights={tmp_path}/w.safetensors", "model.init_scale=0.5")
+    run.start()
+    np.testing.assert_array_equal(run.weights()[0]["weight"][0], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (
+            ["model.init_scale=1e308", "model.init=normal"],
+            "model.init_scale=1e+308: the initial weights overflow float64",
+        ),
+        (["model.init_scale=1e-170", "norm=swn"], "whose squares are 0 in float64: no direction to normalize"),
+        (["model.init_scale=1e-170", "norm=swn", "optimizer=flow"], "no direction to normalize"),
+    ],
+)
+def test_scales_of_the_start_beyond_all_numbers_are_named(words, part):
+    with pytest.raises(UserError) as error:
+        prepared(*words)
+    assert part in str(error.value)
 
 
 @pytest.mark.parametrize(("depth", "fits"), [(20, True), (40, False), (70, False), (1000, False)])

@@ -30,7 +30,7 @@ except UnicodeDecodeError:  # it reads the file of the working directory, whatev
     ) from None
 
 from wnexp import signals
-from wnexp.figures import curves, geometry, neurons, norm_gradient, plane, sparsity
+from wnexp.figures import curves, geometry, neurons, norm_gradient, plane, sparsity, sweep
 from wnexp.figures.series import Series, load_series
 from wnexp.figures.style import house_style
 from wnexp.resources import cores
@@ -62,6 +62,7 @@ FIGURES: dict[str, Draw] = {
     "atlas": geometry.atlas,
     "margin_gap": geometry.margin_gap,
     "crossover": geometry.crossover,
+    "sweep": sweep.sweep,
 }
 
 MOST_PROCESSES = 4  # each imports what it needs to draw, which takes as long as a figure or two

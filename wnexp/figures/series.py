@@ -46,6 +46,7 @@ class Series:
     law: dict[str, Any] | None = None  # of the norm, as `run.json` has it
     look: dict[str, Any] = field(default_factory=dict)
     rule: dict[str, Any] = field(default_factory=dict)  # of the step rule, as `run.json` has it
+    sources: list[Run] = field(default_factory=list)  # the runs themselves, for their weights
     _cache: Tables = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
@@ -134,18 +135,20 @@ def load_series(
         say(f"{len(kept)} series of runs, {most} of them are drawn (--most N draws more)")
         keys = list(kept)
         kept = {keys[place]: kept[keys[place]] for place in np.linspace(0, len(keys) - 1, most).round().astype(int)}
-    groups: dict[str, tuple[Status, list[Tables]]] = {}
+    groups: dict[str, tuple[Status, list[Tables], list[Run]]] = {}
     for key, runs in kept.items():
         for run in runs:
             try:
-                groups.setdefault(key, (run.status, []))[1].append(_tables(run))
+                _, tables, sources = groups.setdefault(key, (run.status, [], []))
+                tables.append(_tables(run))
+                sources.append(run)
             except UserError as error:
                 say(f"left out: {error}")
     groups = {key: group for key, group in groups.items() if group[1]}
     if not groups:
         more = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
         raise UserError(f"{shown(Path(directories[0]))}{more}: no records to draw")
-    configs = [status.config for status, _ in groups.values()]
+    configs = [status.config for status, *_ in groups.values()]
     names = telling_apart(configs)
     series = [
         Series(
@@ -154,8 +157,9 @@ def load_series(
             {name: _text(status.config.get(name)) for name in names},
             status.law,
             rule=status.rule,
+            sources=sources,
         )
-        for status, members in groups.values()
+        for status, members, sources in groups.values()
     ]
     series.sort(key=lambda one: (*_rank(one.law), one.label))
     distinct_norms = len({one.norm for one in series}) == len(series)

@@ -32,6 +32,7 @@ class Model:
         "uniform",
         "uniform: in (-1,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: linear nets of any depth alike",
     )
+    init_scale: float = setting(1.0, "factor of the trained initial weights, of every layer; biases stay", above=0)
     initial_weights: str | None = setting(
         None, "start from this .safetensors file instead; {seed} in its name stands for the seed"
     )

@@ -147,7 +147,21 @@ def initial_weights(config: Config, program: Program, seeds: Sequence[int], load
         drawn = [read[path] for path in model.weight_files(seeds)]
     else:
         drawn = model.start(program.network, seeds, program.dtype)
+    if model.init_scale != 1:
+        drawn = [_scaled(weights, program, model.init_scale) for weights in drawn]
     return weight_files.split(program.network, jax.tree.map(lambda *arrays: np.stack(arrays), *drawn))
+
+
+def _scaled(weights, program: Program, factor: float) -> tuple:
+    """The weights of the trained layers times the factor. Raises `UserError` where they are no numbers then."""
+    source, scaled = f"model.init_scale={factor}", []
+    with np.errstate(over="ignore"):
+        for spec, layer in zip(program.network.layers, weights, strict=True):
+            scaled.append(layer if spec.fixed is not None else layer | {"weight": layer["weight"] * factor})
+    if not all(np.isfinite(layer["weight"]).all() for layer in scaled):
+        raise UserError(f"{source}: the initial weights overflow {program.dtype}; give a smaller one")
+    _check_directions(scaled, program, source)
+    return tuple(scaled)
 
 
 def _given_weights(path: Path, program: Program, load: Any) -> tuple:
@@ -160,7 +174,8 @@ def _given_weights(path: Path, program: Program, load: Any) -> tuple:
 
 def _check_directions(weights, program: Program, source: str) -> None:
     """Raise `UserError` for a neuron whose norm a normalization would divide by and finds to be 0, or nearly so."""
-    for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.norms, weights, strict=True)):
+    norms = [metric if norm.is_identity else norm for norm, metric in zip(program.norms, program.metrics, strict=True)]
+    for index, (spec, norm, layer) in enumerate(zip(program.network.layers, norms, weights, strict=True)):
         if norm.is_identity or spec.fixed is not None:
             continue
         with np.errstate(over="ignore"):  # what is too large is found where the loss is

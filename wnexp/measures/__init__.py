@@ -4,6 +4,7 @@
 """
 
 from wnexp.measures.base import Measure
+from wnexp.measures.curvature import Sharpness
 from wnexp.measures.geometry import InGeometries
 from wnexp.measures.limit import GradientDirection, LimitCosine
 from wnexp.measures.margins import Margins, Progress, TestSet, TrainAccuracy
@@ -15,6 +16,7 @@ MEASURES: dict[str, Measure] = {
     "train_accuracy": TrainAccuracy(),
     "test_set": TestSet(),
     "margins": Margins(),
+    "sharpness": Sharpness(),
     "limit_cosine": LimitCosine(),
     "neurons": Neurons(),
     "samples": Samples(),

@@ -34,6 +34,9 @@ class Look(NamedTuple):
     test_outputs: Float[Array, "m k"] | None = None  # None without a test set
     test_labels: Int[Array, " m"] | None = None
     progress: Mapping[str, Array] = {}  # of the optimizer: the columns of `Progress`
+    parameters: Any = None  # those that are stepped
+    log_loss_at: Any = None  # parameters -> log L
+    log_step: Any = None  # log of the next step on L (nats); NaN where a step is no multiple of grad L
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class Measure:
     def cost(self, network: Network, samples: int) -> int:
         """Numbers that one record of it takes, `rows * columns`; 0 if it does not apply to such a run at all."""
         return len(self.columns)
+
+    def memory(self, network: Network) -> int:
+        """Numbers that it keeps beside while it measures a seed."""
+        return 0
 
     def measure(self, look: Look) -> Any:
         """The columns, see above."""

@@ -4,6 +4,7 @@ Every rule *proposes* a next state; accepting or refusing is a selection between
 and vmapped, and a refused step leaves nothing behind, in the rule's own memory neither.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -103,6 +104,10 @@ class Rule:
     def speed_limit(self) -> float | None:
         """Nats an update that the loss falls by at most in the long run; None where there is no such limit."""
         return None
+
+    def log_step(self, now: State, hyperparameters: Hyperparameters) -> Array | float:
+        """`log eta` of the next step `eta grad L` (nats); NaN where steps are no multiples of it, or of a batch's."""
+        return math.nan
 
     def waits(self, state: State) -> Array | bool:
         """Whether steps too short to move anything will not stay so, since the memory that shortens them fades."""

@@ -137,8 +137,14 @@ class GradientDescent(LossBased):
         log_loss, gradient = look(problem, parameters)
         return log_loss, Memory(gradient=gradient, log_reference=first_log_reference(log_loss, hyperparameters))
 
+    def _log_reference(self, now: State) -> Array:
+        return now.log_loss if self.reference == "present" else now.memory.log_reference
+
+    def log_step(self, now, hyperparameters):
+        return log_step(now.step_size, self._log_reference(now), hyperparameters)
+
     def propose(self, problem, now, hyperparameters):
-        log_reference = now.log_loss if self.reference == "present" else now.memory.log_reference
+        log_reference = self._log_reference(now)
         scale = now.step_size * jnp.exp(hyperparameters["exponent"] * log_reference + now.log_loss)
         log_eta = log_step(now.step_size, log_reference, hyperparameters)
         state, gradient = full_batch_step(problem, now, log_eta, scale)
@@ -158,6 +164,9 @@ class ConstantGradientDescent(Rule):
     def init(self, problem, parameters, hyperparameters):
         log_loss, gradient = look(problem, parameters)
         return log_loss, GradientMemory(gradient=gradient)
+
+    def log_step(self, now, hyperparameters):
+        return jnp.log(now.step_size)
 
     def propose(self, problem, now, hyperparameters):
         scale = now.step_size * jnp.exp(now.log_loss)

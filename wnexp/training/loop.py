@@ -59,7 +59,7 @@ def _zeros(shapes: Any) -> Any:
     return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), shapes)
 
 
-def _rare_rows(program: Program, state: SeedState, valid: Array, data: Data) -> dict[int, Any]:
+def _rare_rows(program: Program, state: SeedState, valid: Array, data: Data, traced: Traced) -> dict[int, Any]:
     """Rows of the measures with a longer cadence, of seeds `(s,)` that have just made a record where `valid`.
 
     Seed by seed, so that one that is not due costs nothing; `due (s,)` says which rows count.
@@ -71,7 +71,7 @@ def _rare_rows(program: Program, state: SeedState, valid: Array, data: Data) -> 
         due = valid & ((state.records - 1) % measure.every == 0)
 
         def compute(state, measure=measure):
-            return measure.measure(seed.look_at(program, state, data))
+            return measure.measure(seed.look_at(program, state, data, traced))
 
         def if_due(arguments, compute=compute):
             due, state = arguments
@@ -102,7 +102,7 @@ def _chunk(program: Program, state: SeedState, data: Data, traced: Traced, attem
         return (slot < program.slots) & ~snapshot & jnp.any(running | due(state))
 
     def rare(state, valid):
-        return _rare_rows(program, state, valid, data)
+        return _rare_rows(program, state, valid, data, traced)
 
     def fill(carry):
         slot, state, rows, _ = carry

@@ -72,7 +72,10 @@ def _bytes_needed(program: Program, samples: int, seeds: int) -> int:
     """A lower estimate: the weights a few times over, and the record slots of a chunk."""
     weights = sum(math.prod(layer.shape) for layer in program.network.layers)
     numbers = sum(measure.cost(program.network, samples) for measure in program.measures)
-    return seeds * (_WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers)
+    beside = max(measure.memory(program.network) for measure in program.measures)  # seed by seed
+    return 8 * beside + seeds * (
+        _WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers
+    )
 
 
 def _check_range(dataset: Dataset, precision: str) -> None:

@@ -133,7 +133,7 @@ def advance(program: Program, state: SeedState, data: Data, traced: Traced, limi
     return jax.lax.while_loop(unfinished, attempt, state)
 
 
-def look_at(program: Program, state: SeedState, data: Data) -> Look:
+def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> Look:
     """Evaluate a seed for its measures."""
     optimizer = state.optimizer
     weights = parametrization.to_weights(optimizer.parameters, program.norms)
@@ -165,13 +165,16 @@ def look_at(program: Program, state: SeedState, data: Data) -> Look:
             "log_loss": optimizer.log_loss,
             "decay_rate": jnp.where(jnp.isfinite(state.recorded_log_time), rate, nan),
         },
+        parameters=optimizer.parameters,
+        log_loss_at=lambda parameters: log_loss(parametrization.to_weights(parameters, program.norms))[0],
+        log_step=program.rule.log_step(optimizer, traced.hyperparameters),
     )
 
 
 def record(program: Program, state: SeedState, data: Data, traced: Traced) -> tuple[SeedState, Any]:
     """A seed at a record point: the rows of the measures due at every record, and the state with the record noted."""
     frequent = {index: measure for index, measure in enumerate(program.measures) if measure.every == 1}
-    optimizer, look = state.optimizer, look_at(program, state, data)
+    optimizer, look = state.optimizer, look_at(program, state, data, traced)
     # A loss that rises again, and falls again, crosses a level twice: the first crossing counts.
     reached = jnp.maximum(_snapshots_reached(state, traced), state.snapshots_taken)
     rows = {

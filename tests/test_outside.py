@@ -78,7 +78,7 @@ class HeavyBall(Rule):
 
 
 @dataclass(frozen=True)
-class Squared(Loss):
+class Quadratic(Loss):
     """`(f - y)^2`."""
 
     def log_losses(self, outputs, labels):
@@ -90,7 +90,7 @@ class Squared(Loss):
 class Spectral(Measure):
     """The largest singular value of every layer."""
 
-    table: ClassVar[str] = "layers"
+    table: ClassVar[str] = "spectra"
     axes: ClassVar[tuple[str, ...]] = ("layer",)
     columns: ClassVar = {"spectral_norm": (REAL, "largest singular value")}
     spectral_every: int = setting(5, "every so many records", least=1)
@@ -121,7 +121,7 @@ def rows(monkeypatch):
     """The rows, for the time of a test."""
     monkeypatch.setitem(NORMS, "root", Root())
     monkeypatch.setitem(OPTIMIZERS, "heavy_ball", HeavyBall())
-    monkeypatch.setitem(LOSSES, "squared", Squared())
+    monkeypatch.setitem(LOSSES, "quadratic", Quadratic())
     monkeypatch.setitem(MEASURES, "spectral", Spectral())
     monkeypatch.setitem(DATA_SETS, "line", Line())
 
@@ -134,7 +134,7 @@ def test_train_plot_and_verify_with_rows_of_ones_own(inside, tmp_path):
     code, out, err = inside("train", *words, "loss=cross_entropy")
     assert code == 0, err
     folder = next(path.parent for path in tmp_path.rglob("run.json"))
-    steps, layers = (pd.read_parquet(folder / f"{name}.parquet") for name in ("steps", "layers"))
+    steps, layers = (pd.read_parquet(folder / f"{name}.parquet") for name in ("steps", "spectra"))
     assert (steps.groupby("seed")["log_loss"].last() <= -12).all()
     assert steps[["log_time", "decay_rate"]].isna().all().all(), "its steps are no time"
     for seed, own in steps.groupby("seed"):
@@ -148,7 +148,7 @@ def test_train_plot_and_verify_with_rows_of_ones_own(inside, tmp_path):
 
 def test_a_loss_that_is_no_margin_loss(inside, tmp_path):
     code, _, err = inside(
-        "train", "data=line", "loss=squared", "optimizer.frac=1", "stop.log_loss=-3", "model.widths=[]"
+        "train", "data=line", "loss=quadratic", "optimizer.frac=1", "stop.log_loss=-3", "model.widths=[]"
     )
     assert code == 0, err
     steps = pd.read_parquet(next(tmp_path.rglob("steps.parquet")))

@@ -18,7 +18,7 @@ from tests.helpers import compose
 from tests.invariants import check_run
 from wnexp import runner
 from wnexp.config.naming import run_directory
-from wnexp.nn.losses import LOSSES
+from wnexp.nn.losses import LOSSES, MarginLoss
 from wnexp.nn.weightnorm import NORMS
 
 EXAMPLES = int(os.environ.get("WNEXP_EXAMPLES", "12"))
@@ -132,7 +132,11 @@ SIZES = st.floats(1e-100, 1e100) | st.floats(-1e100, -1e-100)
 
 
 @more
-@given(st.sampled_from(list(NORMS)), st.sampled_from([1.0, 0.1, 20.0]), table(3, 2, SIZES))
+@given(
+    st.sampled_from([name for name, norm in NORMS.items() if not norm.least_size(1e-16)]),
+    st.sampled_from([1.0, 0.1, 20.0]),
+    table(3, 2, SIZES),
+)
 def test_parameters_of_any_weights_are_of_the_same_function(norm, v_norm, weight):
     parameters, back, pulled = compiled(norm, v_norm)(weight)
     scale = np.max(np.abs(weight), axis=0)
@@ -152,7 +156,7 @@ def compiled_loss(loss, reduction):
 
 @more
 @given(
-    st.sampled_from(list(LOSSES)),
+    st.sampled_from([name for name, loss in LOSSES.items() if isinstance(loss, MarginLoss)]),
     st.sampled_from(["sum", "mean"]),
     table(4, 1, st.floats(-1e4, 1e6)),
     st.floats(1e-3, 1e3),

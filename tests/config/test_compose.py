@@ -70,7 +70,7 @@ def test_every_file_composes_and_builds_a_program(group, option, tmp_path):
 def test_every_experiment_takes_every_norm(experiment, norm):
     config = compose(f"experiment={experiment}", f"norm={norm}")
     program = build_program(config, dataset(config.data), "cpu")
-    assert config.names["norm"] == norm and norm in kinds(program.norms)
+    assert config.names["norm"] == norm and norm in kinds(program.own_norms)
 
 
 @pytest.mark.parametrize(("group", "name"), ROWS)

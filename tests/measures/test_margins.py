@@ -22,8 +22,18 @@ def test_against_the_plain_twin(case):
     assert q > 0, "the case must be separated"
     layer_norms = [np.linalg.norm(flat([layer])) for layer in one.weights]
     cosine, total = -w @ g / norm / np.linalg.norm(g), one.sample_losses.sum()
-    inverse = -np.log(total) if loss == "exponential" else -np.log(np.expm1(total))
-    slope = -one.sample_losses if loss == "exponential" else -1 / (1 + np.exp(one.soft))
+    inverses = {
+        "exponential": -np.log(total),
+        "cross_entropy": -np.log(np.expm1(total)),
+        "polynomial": 1 / total - 1 if total < 1 else -np.log(total),
+    }
+    inverse = inverses[loss]
+    slopes = {
+        "exponential": -one.sample_losses,
+        "cross_entropy": -1 / (1 + np.exp(one.soft)),
+        "polynomial": np.where(one.soft > 0, -(one.sample_losses**2), -one.sample_losses),
+    }
+    slope = slopes[loss]
     delta = 0.0
     for i, entry in enumerate(hard):
         shares = np.exp(-np.array(entry)) / np.exp(-np.array(entry)).sum()

@@ -15,10 +15,15 @@ from wnexp.nn import losses, network
 from wnexp.nn.initializers import initialize
 from wnexp.nn.losses import LOSSES
 
+SAMPLE_LOSSES = {
+    "exponential": lambda z: np.exp(-z),
+    "cross_entropy": lambda z: np.log1p(np.exp(-z)),
+    "polynomial": lambda z: 1 / (1 + z) if z > 0 else np.exp(-z),
+}
 CASES = [
     (classes, activation, loss, reduction, bias)
     for classes, activation in ((1, "relu"), (1, "relu_squared"), (3, "relu"))
-    for loss in LOSSES
+    for loss in SAMPLE_LOSSES
     for reduction, bias in (("sum", False), ("mean", True))
 ]
 
@@ -86,7 +91,7 @@ def twin_samples(weights, x, y, activation, loss):
     for row, label in zip(outputs, y, strict=True):
         s = [label * row[0]] if len(row) == 1 else [row[label] - row[j] for j in range(len(row)) if j != label]
         z = -np.log(sum(np.exp(-value) for value in s))
-        sample_losses.append(np.exp(-z) if loss == "exponential" else np.log1p(np.exp(-z)))
+        sample_losses.append(SAMPLE_LOSSES[loss](z))
         soft.append(z)
         hard.append(s)
     return np.array(sample_losses), np.array(soft), hard

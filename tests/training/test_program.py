@@ -204,6 +204,7 @@ def test_a_file_of_initial_weights_is_scaled_too(tmp_path):
             ["model.init_scale=1e308", "model.init=normal"],
             "model.init_scale=1e+308: the initial weights overflow float64",
         ),
+        (["model.init_scale=1e-30", "norm=power"], "has a neuron of norm 2e-31, whose scale is lost below 4.9e-26"),
         (["model.init_scale=1e-170", "norm=swn"], "whose squares are 0 in float64: no direction to normalize"),
         (["model.init_scale=1e-170", "norm=swn", "optimizer=flow"], "no direction to normalize"),
     ],

@@ -27,15 +27,18 @@ class Look(NamedTuple):
     loss: Loss
     weights: tuple  # effective weights, None for layers that are not trained
     gradient: tuple  # of log L, the same structure
-    log_loss: Float[Array, ""]
+    log_loss: Float[Array, ""]  # of the data alone; what is minimized may have a penalty too, see `progress`
     outputs: Float[Array, "n k"]
     labels: Int[Array, " n"]
     margins: Float[Array, "n c"]
     test_outputs: Float[Array, "m k"] | None = None  # None without a test set
     test_labels: Int[Array, " m"] | None = None
     progress: Mapping[str, Array] = {}  # of the optimizer: the columns of `Progress`
+    inputs: Any = None  # (n, d)
+    fixed: Any = None  # weights of the layers that are not trained, None for the others
+    norms: Any = None  # the normalization of every layer
     parameters: Any = None  # those that are stepped
-    log_loss_at: Any = None  # parameters -> log L
+    log_loss_at: Any = None  # (parameters, inputs, labels) -> the log of what is minimized
     log_step: Any = None  # log of the next step on L (nats); NaN where a step is no multiple of grad L
 
 

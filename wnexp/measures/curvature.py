@@ -45,7 +45,7 @@ class Sharpness(Measure):
 
     def measure(self, look):
         flat, unravel = ravel_pytree(look.parameters)
-        slope = jax.grad(lambda point: look.log_loss_at(unravel(point)))
+        slope = jax.grad(lambda point: look.log_loss_at(unravel(point), look.inputs, look.labels))
         gradient = slope(flat)
 
         def product(vector):
@@ -54,7 +54,7 @@ class Sharpness(Measure):
         start = jax.random.normal(jax.random.key(0), flat.shape, flat.dtype)
         tolerance = max(_TOLERANCE, _ROUNDINGS * float(jnp.finfo(flat.dtype).eps))
         value, error = largest_eigenvalue(product, start, tolerance)
-        log_sharpness = look.log_loss + jnp.log(value.astype(look.log_loss.dtype))
+        log_sharpness = look.progress["log_loss"] + jnp.log(value.astype(look.log_loss.dtype))
         return {
             "log_sharpness": log_sharpness,
             "sharpness_error": error.astype(look.log_loss.dtype),

@@ -19,6 +19,7 @@ exponentiated. The high parts are shifts that cancel, so gradients flow through 
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,27 @@ class Loss:
     """A loss of every sample, added up or averaged over the set; a row of `LOSSES`."""
 
     reduction: str = setting("sum", "over the samples", choices=("sum", "mean"))
+    log_penalty: float | None = setting(
+        None, "log of lambda in L + lambda ||w||^2, w the trained weights (nats)", null="for no penalty"
+    )
+    exponential_tail: ClassVar[bool] = False
+
+    @property
+    def falls_exponentially(self) -> bool:
+        """Whether it falls for ever, exponentially in the margins: what theory of largest margins is about."""
+        return self.exponential_tail and self.log_penalty is None
+
+    def objective(self, log_loss: Float[Array, ""], weights: Any, share: float = 1.0) -> Float[Array, ""]:
+        """`log(L + lambda ||w||^2)` in nats from `log L`, of a batch that stands for a share of `L`.
+
+        `weights` are the effective ones of the trained layers, biases included, `scale` beside `weight` or not.
+        """
+        if self.log_penalty is None:
+            return log_loss
+        squares = [jnp.square(entry["weight"] * entry.get("scale", 1)) for entry in weights if entry is not None]
+        squares += [jnp.square(entry["bias"]) for entry in weights if entry is not None and "bias" in entry]
+        log_square = jnp.log(sum(jnp.sum(square, dtype=log_loss.dtype) for square in squares))
+        return jnp.logaddexp(log_loss, self.log_penalty + math.log(share) + log_square)
 
     def log_losses(self, outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Parts:
         """The log of every sample's loss (nats), as a sum of two parts `high, low` of shape `(n,)`.
@@ -100,6 +122,8 @@ def _shares(high, low):
 @dataclass(frozen=True)
 class MarginLoss(Loss):
     """A loss of the soft margins alone; value and gradient exact to 1e-12 relative in float64 from -1e4 to 1e6."""
+
+    exponential_tail: ClassVar[bool] = True
 
     def of_soft_margins(self, high: Float[Array, " n"], low: Float[Array, " n"]) -> Parts:
         """`lambda(high + low)` as a sum of two parts, the first one without gradient."""
@@ -156,4 +180,47 @@ class CrossEntropy(MarginLoss):
         return jnp.where(small, -log_sum, jnp.where(large, -jnp.exp(log_sum), middle))
 
 
-LOSSES: dict[str, Loss] = {"exponential": Exponential(), "cross_entropy": CrossEntropy()}
+@dataclass(frozen=True)
+class Polynomial(MarginLoss):
+    """`(1 + z)^-k` for `z >= 0`, continued by `exp(-k z)`, which has its value and slope at 0.
+
+    Its tail is heavier than exponential: on linear models gradient descent ends at the margin that the loss itself asks
+    for, not at the largest one (Ji, Dudik, Schapire, Telgarsky, arXiv 2006.11226). Inverse `L^(-1/k) - 1`.
+    """
+
+    degree: float = setting(1.0, "k of (1 + z)^-k", above=0)
+    exponential_tail: ClassVar[bool] = False
+
+    def of_soft_margins(self, high, low):
+        z = high + low
+        positive = z > 0
+        tail = -self.degree * jnp.log1p(jnp.where(positive, z, 0.0))
+        return jnp.where(positive, 0.0, -self.degree * high), jnp.where(positive, tail, -self.degree * low)
+
+    def inverse(self, log_sum):
+        scaled = -log_sum / self.degree
+        return jnp.where(scaled > 0, jnp.expm1(jnp.maximum(scaled, 0.0)), scaled)
+
+
+@dataclass(frozen=True)
+class Squared(Loss):
+    """`(Phi - y)^2` for labels `y` of -1/+1; for more classes `||Phi - e_y||^2`, `e_y` the unit vector of the class.
+
+    No margin loss: it ends where outputs equal labels, and no lower than rounding of their difference, at some -70 nats
+    a sample in float64.
+    """
+
+    def log_losses(self, outputs, labels):
+        one = outputs.shape[1] == 1
+        wanted = labels[:, None] if one else labels[:, None] == jnp.arange(outputs.shape[1])
+        squares = jnp.sum(jnp.square(outputs - wanted.astype(outputs.dtype)), axis=1)
+        low = jnp.log(jnp.maximum(squares, jnp.finfo(squares.dtype).tiny))  # an exact 0 has a gradient of 0
+        return jnp.zeros_like(low), low
+
+
+LOSSES: dict[str, Loss] = {
+    "exponential": Exponential(),
+    "cross_entropy": CrossEntropy(),
+    "polynomial": Polynomial(),
+    "squared": Squared(),
+}

@@ -72,6 +72,10 @@ class Norm:
         """Whether a scale may change its sign under gradient flow."""
         return False
 
+    def least_size(self, eps: float) -> float:
+        """The norm below which the parameters no longer tell a neuron's norm from 0, in numbers of that precision."""
+        return 0.0
+
     def by_layer(self, count: int) -> "tuple[Norm, ...]":
         """The norm of each of so many layers. Raises `UserError` for a list that does not fit them."""
         indices = self.layers if isinstance(self.layers, list) else range(count - (self.layers == "hidden"))
@@ -101,6 +105,10 @@ class Norm:
         """The effective weight array."""
         parts = self.weight_and_scale(parameters)
         return parts["scale"] * parts["weight"] if "scale" in parts else parts["weight"]
+
+    def sizes(self, weight: Float[Array, "... neurons"]) -> Float[Array, " units"]:
+        """`||w_u||` of whatever has a scale of its own: `(neurons,)`, or `(1,)` for the layer."""
+        return neuron_norms(weight) if self.per == "neuron" else neuron_norms(weight.reshape(-1, 1))
 
 
 def neuron_norms(weight: Float[Array, "... neurons"]) -> Float[Array, " neurons"]:
@@ -163,10 +171,6 @@ class ScaledDirection(Norm):
         radial_rate = self.sizes(weight) ** (int(power) if power.is_integer() else power)
         return polar_metric(weight, gradient, self.v_norm, radial_rate, self.per)
 
-    def sizes(self, weight: Float[Array, "... neurons"]) -> Float[Array, " units"]:
-        """`||w_u||` of whatever has a scale of its own: `(neurons,)`, or `(1,)` for the layer."""
-        return neuron_norms(weight) if self.per == "neuron" else neuron_norms(weight.reshape(-1, 1))
-
     def _scaled_to(self, length: Array | float, vectors: Array) -> Array:
         """The factor `(neurons,)` or `(1,)` that gives the vectors the length.
 
@@ -222,7 +226,8 @@ class PowerWeightNorm(ScaledDirection):
     """The family between: `w_u = (1 + alpha_u/P)^P v_u / ||v_u||`, SWN at P = 1 and EWN in the limit.
 
     It is `rho_u^P vhat_u` with `rho_u` counted in other units. Where `rho_u` is below 0, `w_u = -|rho_u|^P vhat_u`:
-    scale and length determine each other for every `P`.
+    scale and length determine each other for every `P`. Norms whose root `||w_u||^(1/P)` is a rounding beside 1 are
+    lost in `1 + alpha_u/P`.
     """
 
     power: Any = setting(
@@ -246,6 +251,9 @@ class PowerWeightNorm(ScaledDirection):
         if len(self.power) != count:
             raise UserError(f"norm.power={self.power}: {len(self.power)} powers for the network's {count} layers")
         return replace(self, layers="all", power=self.power[index])
+
+    def least_size(self, eps):
+        return 0.0 if math.isinf(float(self.power)) else (1000 * eps) ** float(self.power)
 
     def scale_of(self, sizes):
         power = float(self.power)

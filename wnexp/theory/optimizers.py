@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from wnexp.errors import UserError
 from wnexp.nn.geometry import GEOMETRIES
-from wnexp.nn.losses import MarginLoss
 from wnexp.runs.files import write_table
 from wnexp.runs.status import FINISHED
 from wnexp.theory.base import Claim
@@ -58,7 +57,7 @@ class OfRule(Claim):
 
     def applies(self, run):
         recorded = run.reopened.settings.get("record.geometry_every") is not None
-        return recorded and run.geometry_of_rule is not None and isinstance(run.config.loss, MarginLoss)
+        return recorded and run.geometry_of_rule is not None and run.config.loss.falls_exponentially
 
 
 def share_of_largest(run: TrainedRun, margins: np.ndarray, geometry: str) -> np.ndarray:

@@ -70,9 +70,10 @@ class TrainedRun:
 
     @cached_property
     def laws(self) -> dict[int, Law]:
-        """Trained layer -> what the theory says of its normalization; empty where it says nothing of one, and where
-        the rule is not descent along the gradient."""
-        if self.geometry_of_rule != "l2" or self.config.optimizer.varied:
+        """Trained layer -> what the theory says of its normalization; empty where it says nothing of one, where the
+        rule is not descent along the gradient, and where the loss does not fall exponentially."""
+        descends = self.geometry_of_rule == "l2" and not self.config.optimizer.varied
+        if not descends or not self.config.loss.falls_exponentially:
             return {}
         norms = self.config.norm.by_layer(len(self.network.layers))
         found = {layer: norms[layer].law for layer in self.trained_degrees}

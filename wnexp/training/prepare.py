@@ -37,6 +37,12 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     session.law = _law(config.norm.by_layer(len(network.layers)))
     session.notes += config.optimizer.notes(program.network, samples)
     session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
+    penalty = config.loss.log_penalty
+    if penalty is not None and session.target < penalty:
+        session.notes.append(
+            f"loss.log_penalty={penalty:g} keeps what is minimized above it by the log of the squared weight norm: the "
+            f"target {session.target:g} is out of reach, and runs end where no step gets further (step_underflow)"
+        )
     if len(seeds) < config.seeds:
         session.notes.append(
             f"seeds={config.seeds}: from one file of initial weights and with the whole training set at every step all "

@@ -42,6 +42,11 @@ class Program:
     batched: bool = True  # all seeds as one batch, or one after the other
     block: int = 2**62  # samples whose activations may be in memory at once
 
+    @property
+    def own_norms(self) -> tuple[Norm, ...]:
+        """The normalization of each layer, whose parameters are stepped or whose flow the weights follow."""
+        return tuple(m if norm.is_identity else norm for norm, m in zip(self.norms, self.metrics, strict=True))
+
 
 class Data(NamedTuple):
     """Arrays of one data set; the test pair may have no rows."""
@@ -174,13 +179,17 @@ def _given_weights(path: Path, program: Program, load: Any) -> tuple:
 
 def _check_directions(weights, program: Program, source: str) -> None:
     """Raise `UserError` for a neuron whose norm a normalization would divide by and finds to be 0, or nearly so."""
-    norms = [metric if norm.is_identity else norm for norm, metric in zip(program.norms, program.metrics, strict=True)]
-    for index, (spec, norm, layer) in enumerate(zip(program.network.layers, norms, weights, strict=True)):
+    for index, (spec, norm, layer) in enumerate(zip(program.network.layers, program.own_norms, weights, strict=True)):
         if norm.is_identity or spec.fixed is not None:
             continue
         with np.errstate(over="ignore"):  # what is too large is found where the loss is
             squares = np.sum(np.square(layer["weight"]), axis=tuple(range(len(spec.shape) - 1)))
         lost = np.flatnonzero(squares < np.finfo(squares.dtype).tiny)
+        least = norm.least_size(float(np.finfo(squares.dtype).eps))
+        if not lost.size and not program.norms[index].is_identity and (small := np.sqrt(squares.min())) < least:
+            raise UserError(
+                f"{source}: layers.{index} has a neuron of norm {small:.2g}, whose scale is lost below {least:.2g}"
+            )
         if lost.size:
             largest = float(np.abs(layer["weight"][..., lost[0]]).max())
             reason = (

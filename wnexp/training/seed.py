@@ -54,10 +54,14 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
         moved = parametrization.precondition(weights, slope, program.metrics)
         return parametrization.from_weights(moved, program.norms)
 
+    def log_loss(weights, x, y):
+        loss, share = program.loss, program.loss.share(x.shape[0], data.train_x.shape[0])
+        return loss.objective(loss.log_loss(outputs_of(program, fixed, weights, x), y), weights, share)
+
     return base.Problem(
         to_weights=lambda parameters: parametrization.to_weights(parameters, program.norms),
         weights_and_scales=lambda parameters: parametrization.weights_and_scales(parameters, program.norms),
-        log_loss=lambda weights, x, y: program.loss.log_loss(outputs_of(program, fixed, weights, x), y),
+        log_loss=log_loss,
         share=program.loss.share,
         precondition=precondition,
         x=data.train_x,
@@ -138,11 +142,13 @@ def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> L
     optimizer = state.optimizer
     weights = parametrization.to_weights(optimizer.parameters, program.norms)
 
+    problem = _problem(program, state.seed, state.fixed, data, traced)
+
     def log_loss(weights):
         outputs = outputs_of(program, state.fixed, weights, data.train_x)
         return program.loss.log_loss(outputs, data.train_y), outputs
 
-    gradient, outputs = jax.grad(log_loss, has_aux=True)(weights)
+    (of_data, outputs), gradient = jax.value_and_grad(log_loss, has_aux=True)(weights)
     nan = jnp.full_like(optimizer.log_loss, jnp.nan)
     log_time = optimizer.log_time if program.rule.has_time else nan
     rate = -(optimizer.log_loss - state.recorded_log_loss) / (log_time - state.recorded_log_time)
@@ -152,7 +158,7 @@ def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> L
         loss=program.loss,
         weights=weights,
         gradient=gradient,
-        log_loss=optimizer.log_loss,
+        log_loss=optimizer.log_loss if program.loss.log_penalty is None else of_data,
         outputs=outputs,
         labels=data.train_y,
         margins=losses.margins(outputs, data.train_y),
@@ -165,8 +171,11 @@ def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> L
             "log_loss": optimizer.log_loss,
             "decay_rate": jnp.where(jnp.isfinite(state.recorded_log_time), rate, nan),
         },
+        inputs=data.train_x,
+        fixed=state.fixed,
+        norms=program.own_norms,
         parameters=optimizer.parameters,
-        log_loss_at=lambda parameters: log_loss(parametrization.to_weights(parameters, program.norms))[0],
+        log_loss_at=lambda parameters, x, y: problem.log_loss(problem.to_weights(parameters), x, y),
         log_step=program.rule.log_step(optimizer, traced.hyperparameters),
     )
 

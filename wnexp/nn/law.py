@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +43,8 @@ class Law:
         """Of the gradient's part across `w_u`, at `||v_u|| = 1`."""
         return norms**2 if self.normalizes else np.ones_like(norms)
 
-    def penalty(self, norms: np.ndarray) -> np.ndarray:
-        """`||w_u||^(2/P)` of every neuron; 1 for EWN, whose neurons are counted."""
+    def penalty(self, norms: Any) -> Any:
+        """`||w_u||^(2/P)` of every neuron, arrays of numpy or JAX; 1 for EWN, whose neurons are counted."""
         return norms ** (2 / self.power)
 
     def conserved(self, norms: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Figures of whole-network curves show what the records hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,3 +104,16 @@ def test_loss_shares_of_every_sample_of_the_first_seed(series, frame):
             rows = samples[samples["sample"] == index]
             np.testing.assert_array_equal(line.get_xdata(), rows["step"])
             np.testing.assert_array_equal(line.get_ydata(), rows["loss_share"])
+
+
+def test_sharpness_beside_the_bound_of_stable_descent(series):
+    """Over the loss against depth, and times the step against steps, where it was recorded; else no figure."""
+    one, other = series("lin_sep/none", "lin_sep/ewn")
+    assert curves.sharpness([one, other]) is None
+    steps = one.table("steps")
+    columns = {"log_sharpness": steps["log_loss"] + 1.5, "step_sharpness": 1.9, "sharpness_error": 1e-9}
+    drawn = replace(one, _cache={"steps": steps.assign(**columns)})
+    relative, product = curves.sharpness([drawn, other]).axes
+    assert all(np.allclose(line.get_ydata(), 1.5) for line in relative.lines)
+    assert any(set(line.get_ydata()) == {2} for line in product.lines), "the bound"
+    assert list(labelled(product)) == ["norm=none"]

@@ -106,7 +106,7 @@ def only(monkeypatch, *names):
     monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name] for name in names})
 
 
-ELSEWHERE = ("atlas", "margin_gap", "crossover", "sweep")  # their content: test_geometry.py, test_sweep.py
+ELSEWHERE = ("atlas", "margin_gap", "crossover", "sweep", "sharpness")  # their content: files of their own
 
 
 def test_every_figure_has_its_content_asserted():

@@ -63,6 +63,7 @@ FIGURES: dict[str, Draw] = {
     "margin_gap": geometry.margin_gap,
     "crossover": geometry.crossover,
     "sweep": sweep.sweep,
+    "sharpness": curves.sharpness,
 }
 
 MOST_PROCESSES = 4  # each imports what it needs to draw, which takes as long as a figure or two

@@ -28,9 +28,9 @@ def draw(path: Path, folder: Path) -> list[Path]:
     written = []
     for claim, rows in table.groupby("claim", sort=False):
         written += save(_claim(str(claim), rows), folder, str(claim))
-    rates = table[table["against_degree"] & (table["verdict"] != "not reached")]
-    if len(rates):
-        written += save(_exponents(rates), folder, "exponents")
+    for against, rates in table[(table["against"] != "") & (table["verdict"] != "not reached")].groupby("against"):
+        name = "exponents" if against == "degree" else "exponents_power"
+        written += save(_exponents(rates, str(against)), folder, name)
     return written
 
 
@@ -86,20 +86,21 @@ def _limits(largest: float, tolerance: float, signed: bool) -> tuple[float, floa
     return (-reach if signed else -0.1 * tolerance), reach
 
 
-def _exponents(rows: pd.DataFrame) -> Figure:
-    """The exponent `p` of C6 against the degree of the network, 2 for EWN and `2 - 2/D` otherwise, and its interval
-    around the prediction, a group of runs each."""
+def _exponents(rows: pd.DataFrame, over: str) -> Figure:
+    """The exponent `p` against the degree of the network, 2 for EWN and `2 - 2/D` otherwise, or against the effective
+    degree of the powers between, and its interval around the prediction, a group of runs each."""
     figure, axes = panels(1, 2, width=3.6, height=2.8)
     values, errors = axes[0]
-    degrees = np.linspace(1, rows["degree"].max(), 100)
+    degrees = np.linspace(min(1.0, rows[over].min()), rows[over].max(), 200)
     values.plot(degrees, 2 - 2 / degrees, color="#8C8C8C", linewidth=1, label="$2 - 2/D$")
-    values.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
+    if over == "degree":
+        values.axhline(2, color="#8C8C8C", linewidth=1, linestyle="--", label="2")
     tolerance = float(rows["tolerance"].max())
     errors.axhspan(-tolerance, tolerance, **_BAND)
     norms = {str(norm): of_norm for norm, of_norm in rows.groupby("norm")}
     offsets = np.linspace(-0.2, 0.2, len(norms)) if len(norms) > 1 else [0.0]
     for offset, (norm, of_norm) in zip(offsets, norms.items(), strict=True):
-        places = of_norm["degree"] + offset + 0.02 * of_norm.groupby("degree").cumcount()
+        places = of_norm[over] + (offset if over == "degree" else 0) + 0.02 * of_norm.groupby(over).cumcount()
         for verdict, chosen in of_norm.groupby("verdict", sort=False):
             look = {"fmt": _MARKERS[str(verdict)], "color": _colour(of_norm), "markersize": 3, "linewidth": 0.8}
             middle = (chosen["low"] + chosen["high"]) / 2
@@ -107,8 +108,9 @@ def _exponents(rows: pd.DataFrame) -> Figure:
             for panel, base in ((values, 0.0), (errors, chosen["predicted"])):
                 panel.errorbar(places[chosen.index], middle - base, yerr=chosen["high"] - middle, label=label, **look)
     for panel in (values, errors):
-        panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
-        panel.set_xlabel("homogeneity degree $D$")
+        if over == "degree":
+            panel.set_xticks(range(1, int(rows["degree"].max()) + 1))
+        panel.set_xlabel("homogeneity degree $D$" if over == "degree" else r"effective degree $\sum_l P_l k_l$")
     values.set_ylabel(r"$p$ in $\mathcal{L} \sim 1/(t\,(\log t)^p)$")
     errors.set_ylabel("$p$ minus its prediction (band: tolerance)")
     values.legend(loc="lower right")

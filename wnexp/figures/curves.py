@@ -109,6 +109,28 @@ def margin(series: Sequence[Series]) -> Figure | None:
     return figure
 
 
+def sharpness(series: Sequence[Series]) -> Figure | None:
+    """The largest Hessian eigenvalue over the loss, and its product with the step, beside the 2 of stable descent."""
+    shown = [one for one in series if one.table("steps").reindex(columns=["log_sharpness"]).notna().to_numpy().any()]
+    if not shown:
+        return None
+    figure, axes = panels(1, 2)
+    for one in shown:
+        steps = one.table("steps").assign(
+            relative=lambda rows: rows["log_sharpness"] - rows["log_loss"], depth=lambda rows: -rows["log_loss"]
+        )
+        over_seeds(axes[0, 0], steps, "depth", "relative", one.label, one.look)
+        over_seeds(axes[0, 1], steps, "step", "step_sharpness", one.label, one.look)
+    axes[0, 0].set_xlabel("$-$log training loss (nats)")
+    axes[0, 0].set_ylabel(r"$\log \lambda_{\max}(\nabla^2 \mathcal{L}) - \log \mathcal{L}$")
+    step_axis(axes[0, 1])
+    axes[0, 1].set_yscale("log")
+    axes[0, 1].axhline(2, color="0.4", linewidth=0.8, linestyle="--", zorder=1)
+    axes[0, 1].set_ylabel(r"$\eta\, \lambda_{\max}(\nabla^2 \mathcal{L})$ (dashed: 2)")
+    legend(figure, seeds_note(shown))
+    return figure
+
+
 def loss_shares(series: Sequence[Series]) -> Figure | None:
     """The loss-share vector of the first seed, one line per sample, one panel per series; not of a single sample."""
     shown = [one for one in series if one.table("samples")["sample"].nunique() > 1]

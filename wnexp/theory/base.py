@@ -26,7 +26,7 @@ class Claim:
     statement: ClassVar[str]
     measured_as: ClassVar[str]
     reason: ClassVar[str]  # for the tolerance
-    against_degree: ClassVar[bool] = False  # whether its predictions are a curve over the degree of the network
+    against: ClassVar[str] = ""  # the column that its predictions are a curve over: degree, effective_degree
     one_sided: ClassVar[bool] = False  # whether the prediction is a bound from above
     most: ClassVar[float] = math.inf  # that what is measured can be; an extrapolation does not know it
     allowance: float  # the tolerance, in the unit of what is measured

@@ -23,7 +23,6 @@ _RULE_DATA_SEEDS = 1
 _STANDING, _DEEP, _TWINS, _OF_FAMILY = -100_000, -1_000_000, -1000, -20_000
 _DESCENT_TARGETS = {"none": -10_000, "swn": -1000, "ewn": -10_000}
 _LAWS = {name: norm.law for name, norm in NORMS.items() if norm.law and norm.law.power in (1, math.inf)}
-_NORMALIZING = tuple(name for name, law in _LAWS.items() if law.normalizes)
 _LEVELS = ",".join(f"{-(10 ** (third / 3)):.6g}" for third in range(19))  # for the angle of linear nets
 _RECORDED = ("seeds=3", f"snapshots=[{_LEVELS}]", "record.max_gradient=0", "record.max_samples=0")
 _FLOW = ("optimizer=flow", *_RECORDED, "record.every=2")
@@ -48,11 +47,12 @@ NETWORKS = {
     "relu": _network("relu", 8, 2, 8),
     "relu_squared": _network("relu_squared", 8, 2, 8),
 }
-_BOTH_LOSSES = ("linear2", "relu_squared")
+_BOTH_LOSSES = ("relu_squared",)
 _MULTICLASS = ("linear2-classes",)
-_WITH_TWINS = _WITH_DESCENT = ("linear2", "relu_squared")
+_WITH_DESCENT = ("linear2", "relu_squared")
+_WITH_TWINS = {"swn": "linear2", "ewn": "relu_squared"}
 # Network -> powers between SWN and EWN, and one before; its flow is stiff at depth 1.
-_POWERS = {"linear1": (1.5, 3), "linear2": (0.5, 2, 4), "linear3": (0.5, 1.5, 8), "relu_squared": (1.5, 3)}
+_POWERS = {"linear1": (3,), "linear2": (0.5, 2, 4), "linear3": (1.5,), "relu_squared": (1.5, 3)}
 
 
 def _losses(network: str) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def flows(data_seeds: Iterable[int], target: int) -> dict[str, tuple[str, ...]]:
 def twins(data_seeds: Iterable[int]) -> dict[str, tuple[str, ...]]:
     """Name `network/norm/parameters/data seed` -> overrides of flows in the parameters (scale, v), for C1."""
     found = {}
-    for name, norm, seed in product(_WITH_TWINS, _NORMALIZING, data_seeds):
+    for (norm, name), seed in product(_WITH_TWINS.items(), data_seeds):
         words = (*NETWORKS[name], *_FLOW, f"stop.log_loss={_TWINS}", f"norm={norm}", "loss=exponential")
         found[f"{name}/{norm}/parameters/{seed}"] = (*words, "optimizer.variables=parameters", f"data.seed={seed}")
     return found

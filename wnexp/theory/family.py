@@ -17,6 +17,7 @@ from wnexp.theory.relations import Sparsity
 class RateOfPower(Rate):
     """P1: C6, as the power decides it."""
 
+    against = "effective_degree"
     statement = "L = Theta(1/(t (log t)^p)), p = 2 - 2/sum_l P_l k_l"
 
     def applies(self, run):

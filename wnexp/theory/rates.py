@@ -31,7 +31,7 @@ class Rate(Claim):
     off as the neurons' records have it. C14 judges its value.
     """
 
-    against_degree = True
+    against = "degree"
     statement = "L = Theta(1/(t (log t)^p)), p = 2 - 2/sum_l P_l k_l: 2 at any depth for EWN, 2 - 2/D for none and SWN"
     measured_as = "slope of -log L - log t - log K against log log t"
     reason = "the next order beyond the fitted terms at 1e4 nats"

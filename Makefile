@@ -4,11 +4,12 @@
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
 # outputs/gallery/.
+# make family: between SWN and EWN, from lazy to rich, the edge of stability, into outputs/family/, and chosen figures.
 # make atlas: which margin every step rule maximizes, under every norm, into outputs/atlas/, and its chosen figures.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint check readmes characteristics bench paper atlas clean
+.PHONY: run test test-slow lint check readmes characteristics bench paper atlas family clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -71,6 +72,23 @@ atlas: .venv/installed
 	cp outputs/atlas/crossover/figures/crossover.png outputs/gallery/crossover.png
 	for name in margins margins_net; do \
 		cp outputs/atlas/$$name/figures/atlas.png outputs/gallery/$${name}_atlas.png || exit 1; done
+
+FAMILY := $(BIN)/wnexp train -m outputs=outputs/family
+POWERS := 0.5,1,1.5,2,3,4,8,inf
+
+family: .venv/installed
+	$(FAMILY) +experiment=power norm.power=$(POWERS) model.depth=1,2,3
+	$(FAMILY) +experiment=digits +norm=power norm.power=$(POWERS) seeds=3
+	$(FAMILY) +experiment=rich_lazy +norm=none,swn,ewn model.init_scale=0.01,0.03,0.1,0.3,1,3,10
+	$(FAMILY) +experiment=edge +norm=none,swn,ewn optimizer=gd,gd_constant,flow
+	$(BIN)/wnexp verify outputs/family/power
+	$(BIN)/wnexp prune outputs/family/digits
+	for name in power digits rich_lazy edge; do $(BIN)/wnexp plot --most 30 outputs/family/$$name || exit 1; done
+	mkdir -p outputs/gallery
+	cp outputs/family/power/figures/exponents_power.png outputs/gallery/exponents_power.png
+	cp outputs/family/edge/figures/sharpness.png outputs/gallery/edge_sharpness.png
+	for name in power digits rich_lazy; do \
+		cp outputs/family/$$name/figures/sweep.png outputs/gallery/$${name}_sweep.png || exit 1; done
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

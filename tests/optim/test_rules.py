@@ -149,7 +149,10 @@ def test_a_moment_that_points_uphill_does_not_end_a_run(name, norm):
         (["+optimizer.batch_size=4"], ["optimizer.batch_size", "optimizer=gd has step_size, step_size_cap, frac"]),
         (["experiment=digits", "++optimizer.reference=present"], ["optimizer.reference", "optimizer=sgd has"]),
         (["+data.labels=parity"], ["data.labels", "data=lin_sep has seed"]),
-        (["norm=none", "+model.channels=[3]"], ["model.channels", "model=mlp has init, initial_weights, widths"]),
+        (
+            ["norm=none", "+model.channels=[3]"],
+            ["model.channels", "model=mlp has init, init_scale, initial_weights, widths"],
+        ),
         (["optimizer=adam", "optimizer.b1=1"], ["optimizer.b1=1.0 is out of range", "at least 0, below 1"]),
         (["optimizer=rmsprop", "optimizer.b2=-.1"], ["optimizer.b2=-0.1 is out of range"]),
         (["optimizer=adam", "optimizer.b2=.99999999", "precision=float32"], ["b2=0.99999999 is 1 in float32"]),

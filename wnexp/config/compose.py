@@ -134,10 +134,7 @@ def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting
     for key in given:
         if key not in known:
             raise options.unknown_key(prefix + key)
-    kinds = [
-        (name, one.kind, dataclasses.field(default_factory=lambda one=one: one.value)) for name, one in known.items()
-    ]
-    schema = OmegaConf.structured(dataclasses.make_dataclass("Section", kinds))
+    schema = _schema(known)
     values = {key: _whole(value, known[key]) for key, value in given.items()}
     try:
         merged: Any = OmegaConf.to_container(OmegaConf.merge(schema, values), throw_on_missing=True)
@@ -147,6 +144,21 @@ def _checked(section: str, given: Mapping[str, Any], known: Mapping[str, Setting
     for key, one in known.items():
         one.check(prefix + key, merged[key])
     return merged
+
+
+_SCHEMAS: dict[str, Any] = {}  # a sweep and a verification check the same sections hundreds of times
+
+
+def _schema(known: Mapping[str, Setting]) -> Any:
+    """The settings with their types and defaults as OmegaConf checks them; not to be changed."""
+    key = repr([(name, one.kind, one.value) for name, one in known.items()])
+    if key not in _SCHEMAS:
+        kinds = [
+            (name, one.kind, dataclasses.field(default_factory=lambda one=one: one.value))
+            for name, one in known.items()
+        ]
+        _SCHEMAS[key] = OmegaConf.structured(dataclasses.make_dataclass("Section", kinds))
+    return _SCHEMAS[key]
 
 
 def _whole(value: Any, one: Setting) -> Any:

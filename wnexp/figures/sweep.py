@@ -18,7 +18,7 @@ from wnexp.runs.snapshots import FINAL, INITIAL
 
 _FEWEST = 4  # values of the number; of fewer the curves say more
 _REMOVED = 90  # % of the hidden neurons, where pruning tells nets apart
-_FEWEST_NATS = 0.1  # between norms, for a slope
+_FEWEST_NATS = 0.3  # between norms, for a slope
 
 Values = dict[int, float]  # seed -> what it ends with
 

@@ -96,15 +96,19 @@ class GrowthOfPower(Claim):
 
 @dataclass(frozen=True)
 class SparsityOfPower(Sparsity):
-    """P5: C5 along the family: against runs whose power is half of it or less."""
+    """P5: C5 along the family: beyond SWN against SWN and before.
 
-    statement = "a larger P concentrates the norm of the first layer on fewer neurons"
-    measured_as = "log of the ratio of effective numbers of neurons at equal loss, over those of P/2 and less"
+    Not of any two powers: `P > 1` leaves a linear net one neuron, whatever it is, and how far the others have fallen
+    behind at a given depth is no function of it beyond 2.
+    """
+
+    statement = "P > 1 concentrates the norm of the first layer on fewer neurons than P of 1 and less"
+    measured_as = "log of the ratio of effective numbers of neurons at equal loss, over those of P of 1 and less"
     key = "norm.power"
 
     def applies(self, run):
-        return run.in_family and self.is_of_several(run)
+        first = min(run.trained_degrees)
+        return run.in_family and run.laws[first].power > 1 and self.is_of_several(run)
 
     def is_rival(self, run, other):
-        first = min(run.trained_degrees)
-        return other.laws[first].power <= run.laws[first].power / 2
+        return other.laws[min(run.trained_degrees)].power <= 1

@@ -11,6 +11,7 @@ from wnexp.theory.hypothesis import Estimate, Evidence
 from wnexp.theory.runs import TrainedRun
 from wnexp.theory.seeds import SeedRecords
 
+_BLURRED = 1e-5  # what the rounding of a cosine may do to a neuron's part of the speed, relative
 _RESOLVED = 1000.0  # how far a conserved sum may have outgrown its start, for the solver to resolve it
 
 
@@ -74,6 +75,9 @@ class LawOfNorm(Claim):
     def estimate(self, run, seed):
         rates = [law_rates(run, layer, seed.norms[:, seed.layers == layer]) for layer in run.laws]
         radial, tangential = (np.concatenate([pair[index] for pair in rates], axis=1) for index in (0, 1))
+        with np.errstate(divide="ignore"):
+            if np.nanmax(tangential[:, seed.active] / radial[:, seed.active]) * np.finfo(float).eps > _BLURRED:
+                return "its cosines are not recorded to what the tangential rate multiplies"
         growth = reference.excess_growth(seed, radial, tangential)
         time = reference.excess_log_time(seed, radial, tangential)
         if isinstance(growth, str) or isinstance(time, str):

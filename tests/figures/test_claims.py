@@ -132,3 +132,22 @@ def test_colours_are_those_of_the_law_and_never_of_a_name(figures):
     expected = {"expo": COLOURS["ewn"], "ewn": COLOURS["swn"], "mine": PALETTE[3]}
     assert {label.split(",")[0]: entry[3] for label, entry in bars(drawn["C6"].axes[0]).items()} == expected
     assert {label: entry[3] for label, entry in bars(drawn["exponents"].axes[0]).items()} == expected
+
+
+def test_exponents_of_powers_are_drawn_over_the_effective_degree(figures):
+    rows = [
+        row(f"power={power}", 2 - 2 / (power * 2) + 0.001, claim="P1", law=(True, 2 / power - 1))
+        | {"against": "effective_degree", "effective_degree": 2.0 * power}
+        for power in (0.5, 2, 8)
+    ]
+    drawn = figures(*rows)
+    assert list(drawn) == ["P1", "exponents_power"]
+    panel, _ = drawn["exponents_power"].axes
+    assert [line.get_label() for line in panel.lines[:1]] == ["$2 - 2/D$"]
+    found = bars(panel)
+    assert {label: round(entry[0][0], 6) for label, entry in found.items()} == {
+        "power=0.5": 1,
+        "power=2": 4,
+        "power=8": 16,
+    }
+    assert len({entry[3] for entry in found.values()}) == 3, "colours tell them apart"

@@ -99,10 +99,11 @@ def _exponents(rows: pd.DataFrame, over: str) -> Figure:
     errors.axhspan(-tolerance, tolerance, **_BAND)
     norms = {str(norm): of_norm for norm, of_norm in rows.groupby("norm")}
     offsets = np.linspace(-0.2, 0.2, len(norms)) if len(norms) > 1 else [0.0]
-    for offset, (norm, of_norm) in zip(offsets, norms.items(), strict=True):
+    for order, (offset, (norm, of_norm)) in enumerate(zip(offsets, norms.items(), strict=True)):
+        colour = _colour(of_norm) if over == "degree" else PALETTE[order % len(PALETTE)]
         places = of_norm[over] + (offset if over == "degree" else 0) + 0.02 * of_norm.groupby(over).cumcount()
         for verdict, chosen in of_norm.groupby("verdict", sort=False):
-            look = {"fmt": _MARKERS[str(verdict)], "color": _colour(of_norm), "markersize": 3, "linewidth": 0.8}
+            look = {"fmt": _MARKERS[str(verdict)], "color": colour, "markersize": 3, "linewidth": 0.8}
             middle = (chosen["low"] + chosen["high"]) / 2
             label = norm if verdict == "holds" else f"{norm}, {verdict}"
             for panel, base in ((values, 0.0), (errors, chosen["predicted"])):

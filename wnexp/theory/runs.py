@@ -63,10 +63,11 @@ class TrainedRun:
     @property
     def norm(self) -> str:
         """The option of the group norm, for display, with its settings that differ from the defaults."""
-        prototype = NORMS.get(self.config.names["norm"], self.config.norm)
-        own = settings(self.config.norm).items()
-        words = [f"{name}={one.value}" for name, one in own if one.value != getattr(prototype, name) or name == "power"]
-        return " ".join([self.config.names["norm"], *words])
+        option = self.config.names["norm"]
+        prototype, own = NORMS.get(option, self.config.norm), settings(self.config.norm)
+        other = [name for name, one in own.items() if name != option and one.value != getattr(prototype, name)]
+        words = [f"{name}={own[name].value}" for name in other]
+        return " ".join([f"{option}={own[option].value}" if option in own else option, *words])
 
     @cached_property
     def laws(self) -> dict[int, Law]:

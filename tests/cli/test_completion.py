@@ -19,7 +19,7 @@ CASES = {
     "wnexp ": COMMAND_NAMES,
     "wnexp tr": ["train"],
     "wnexp train norm=e": ["norm=ewn"],
-    "wnexp train seed=1 norm=": ["norm=ewn", "norm=none", "norm=swn"],
+    "wnexp train seed=1 norm=": ["norm=ewn", "norm=none", "norm=power", "norm=swn"],
     "wnexp train optimizer.st": ["optimizer.step_size=", "optimizer.step_size_cap="],
     "wnexp train experiment=x": ["experiment=xor"],
     "wnexp train precision=": ["precision=float32", "precision=float64"],
@@ -87,7 +87,7 @@ def test_bash_completes_the_last_value_of_a_list_and_else_files(script, tmp_path
     (tmp_path / "weights.safetensors").write_text("")
     for line, expected in {
         "wnexp train -m norm=none,e": ["none,ewn"],
-        "wnexp train -m norm=none,swn,": ["none,swn,ewn", "none,swn,none", "none,swn,swn"],
+        "wnexp train -m norm=none,swn,": ["none,swn,ewn", "none,swn,none", "none,swn,power", "none,swn,swn"],
         "wnexp train model.initial_weights=wei": ["weights.safetensors"],
         "wnexp plot wei": ["weights.safetensors"],
     }.items():

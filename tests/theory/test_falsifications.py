@@ -37,6 +37,7 @@ def test_true_runs_do_not_fail_and_false_ones_do_not_hold(tmp_path):
     assert all(counts[theory.HOLDS] for counts in true.values())
     for title, by_claim in found.items():
         caught = {
-            claim: by_claim[claim][theory.FAILS] / by_claim[claim].total() for claim in FALSIFICATIONS[title].claims
+            claim: by_claim[claim][theory.FAILS] / by_claim[claim].total()
+            for claim in filter(by_claim.get, FALSIFICATIONS[title].claims)
         }
         assert max(caught.values()) >= 0.5, (title, caught)

@@ -1,6 +1,5 @@
 """Columns of `layers`, one row per layer: how large it is, of what rank, and what flow conserves."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -60,8 +59,7 @@ class Layers(Measure):
         }
 
     def _conserved(self, norm, weight):
-        sizes, power = norm.sizes(weight), norm.law.power
-        return jnp.sum(jnp.log(sizes) if math.isinf(power) else power / 2 * (norm.law.penalty(sizes) - 1))
+        return jnp.sum(norm.law.conserved(norm.sizes(weight), jnp.log))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What theory says of gradient flow under a weight normalization, from one number, the power `P`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,14 @@ class Law:
         """`||w_u||^(2/P)` of every neuron, arrays of numpy or JAX; 1 for EWN, whose neurons are counted."""
         return norms ** (2 / self.power)
 
-    def conserved(self, norms: np.ndarray) -> np.ndarray:
+    def conserved(self, norms: Any, log: Callable[[Any], Any] = np.log) -> Any:
         """`(P/2) (||w_u||^(2/P) - 1)`, EWN's limit `log ||w_u||`, whose velocity is `-w_u.grad_u L`.
 
         By Euler's theorem flow conserves the difference of `sum_{u in l} / k_l` between any two layers, each by its own
-        law.
+        law. `log` is that of the array's library.
         """
         if math.isinf(self.power):
-            return np.log(norms)
+            return log(norms)
         return self.power / 2 * (self.penalty(norms) - 1)
 
 

@@ -47,7 +47,7 @@ NETWORKS = {
     "relu": _network("relu", 8, 2, 8),
     "relu_squared": _network("relu_squared", 8, 2, 8),
 }
-_BOTH_LOSSES = ("relu_squared",)
+_BOTH_LOSSES = ("linear2", "relu_squared")
 _MULTICLASS = ("linear2-classes",)
 _WITH_DESCENT = ("linear2", "relu_squared")
 _WITH_TWINS = {"swn": "linear2", "ewn": "relu_squared"}

@@ -141,7 +141,6 @@ def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> L
     """Evaluate a seed for its measures."""
     optimizer = state.optimizer
     weights = parametrization.to_weights(optimizer.parameters, program.norms)
-
     problem = _problem(program, state.seed, state.fixed, data, traced)
 
     def log_loss(weights):

@@ -102,7 +102,9 @@ def make_program(
     return dataclasses.replace(made, **changes)
 
 
-def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, from_start=False):
+def hyperparameters(
+    step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None, tolerance=1e-8, from_start=False, weight_decay=0.0
+):
     """The hyperparameters of all rules."""
     return {
         "step_size": np.float64(step_size),
@@ -112,6 +114,7 @@ def hyperparameters(step_size=0.01, cap=0.01, frac=30.0, factor=1.1, shrink=None
         "shrink": np.float64(shrink or factor),
         "tolerance": np.float64(tolerance),
         "from_start": np.bool_(from_start),
+        "weight_decay": np.float64(weight_decay),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Real
 
 from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import Norm
@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     share: Callable  # (samples of a batch, of the set) -> the part of L that the loss of the batch stands for
     precondition: Callable  # (parameters, gradient) -> minus the velocity of the parameters under the flow
     x: Float[Array, "n d"]
-    y: Int[Array, " n"]
+    y: Real[Array, " n"]
     key: Array  # randomness of the optimizer; an attempt folds its number in
     landings: Float[Array, " landings"]  # log losses that a flow lands on, the last one the target
 

@@ -29,6 +29,7 @@ from jaxtyping import Array, Float
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State, moved
 from wnexp.settings import setting
 
+DECAY = "decoupled: parameters shrink by 1 - step * weight_decay"
 _DEEP_START = -20.0  # nats, where a first step of `lr L` begins to drown in rounding
 
 
@@ -63,10 +64,15 @@ class LossBased(Rule):
         choices=("one", "start"),
         traced=True,
     )
+    weight_decay: float = setting(0.0, DECAY, least=0, traced=True)
 
     @property
     def descends(self):
         return True
+
+    @property
+    def has_time(self):
+        return not self.weight_decay
 
     def notes_at(self, log_loss):
         if self.first_reference == "start" or log_loss > _DEEP_START:
@@ -84,6 +90,7 @@ class LossBased(Rule):
             "factor": self.factor,
             "shrink": self.factor if self.shrink is None else self.shrink,
             "from_start": self.first_reference == "start",
+            "weight_decay": self.weight_decay,
         }
 
 
@@ -114,12 +121,26 @@ def look(problem: Problem, parameters) -> tuple[Array, tuple]:
     return jax.value_and_grad(problem.log_loss)(problem.to_weights(parameters), problem.x, problem.y)
 
 
-def full_batch_step(problem: Problem, now: State, log_eta: Array, scale: Array) -> tuple[State, tuple]:
+def shrunk(parameters, step_size: Array, hyperparameters: Hyperparameters):
+    """The parameters times `1 - step_size * weight_decay`; without decay untouched, or their product might round."""
+    decay = hyperparameters["weight_decay"]
+    return jax.tree.map(lambda p: jnp.where(decay > 0, (1 - step_size * decay) * p, p).astype(p.dtype), parameters)
+
+
+def counted(log_eta: Array, hyperparameters: Hyperparameters) -> Array:
+    """The log of a step on `L`, NaN where decay makes it no multiple of `grad L`."""
+    return jnp.where(hyperparameters["weight_decay"] > 0, jnp.nan, log_eta)
+
+
+def full_batch_step(
+    problem: Problem, now: State, log_eta: Array, scale: Array, hyperparameters: Hyperparameters
+) -> tuple[State, tuple]:
     """`theta - scale * grad log L`, `log eta` its step on `L`, and the gradient there; the memory is the old one."""
     _, pull_back = jax.vjp(problem.to_weights, now.parameters)
-    parameters = moved(now.parameters, pull_back(now.memory.gradient)[0], scale)
+    shorter = shrunk(now.parameters, now.step_size, hyperparameters)
+    parameters = moved(shorter, pull_back(now.memory.gradient)[0], scale)
     log_loss, gradient = look(problem, parameters)
-    log_time = jnp.logaddexp(now.log_time, log_eta)
+    log_time = jnp.logaddexp(now.log_time, counted(log_eta, hyperparameters))
     return now._replace(parameters=parameters, log_loss=log_loss, log_time=log_time), gradient
 
 
@@ -141,13 +162,13 @@ class GradientDescent(LossBased):
         return now.log_loss if self.reference == "present" else now.memory.log_reference
 
     def log_step(self, now, hyperparameters):
-        return log_step(now.step_size, self._log_reference(now), hyperparameters)
+        return counted(log_step(now.step_size, self._log_reference(now), hyperparameters), hyperparameters)
 
     def propose(self, problem, now, hyperparameters):
         log_reference = self._log_reference(now)
         scale = now.step_size * jnp.exp(hyperparameters["exponent"] * log_reference + now.log_loss)
         log_eta = log_step(now.step_size, log_reference, hyperparameters)
-        state, gradient = full_batch_step(problem, now, log_eta, scale)
+        state, gradient = full_batch_step(problem, now, log_eta, scale, hyperparameters)
         memory = Memory(gradient=gradient, log_reference=now.log_loss)
         return judged(now, state._replace(memory=memory), hyperparameters)
 
@@ -157,20 +178,25 @@ class ConstantGradientDescent(Rule):
     """Full-batch gradient descent with a constant step on the loss; every step is accepted."""
 
     step_size: float = setting(0.001, "the step on L", above=0, traced=True)
+    weight_decay: float = setting(0.0, DECAY, least=0, traced=True)
+
+    @property
+    def has_time(self):
+        return not self.weight_decay
 
     def hyperparameters(self):
-        return {"step_size": self.step_size}
+        return {"step_size": self.step_size, "weight_decay": self.weight_decay}
 
     def init(self, problem, parameters, hyperparameters):
         log_loss, gradient = look(problem, parameters)
         return log_loss, GradientMemory(gradient=gradient)
 
     def log_step(self, now, hyperparameters):
-        return jnp.log(now.step_size)
+        return counted(jnp.log(now.step_size), hyperparameters)
 
     def propose(self, problem, now, hyperparameters):
         scale = now.step_size * jnp.exp(now.log_loss)
-        state, gradient = full_batch_step(problem, now, jnp.log(now.step_size), scale)
+        state, gradient = full_batch_step(problem, now, jnp.log(now.step_size), scale, hyperparameters)
         state = state._replace(memory=GradientMemory(gradient=gradient))
         return Proposal(
             state=state, accept=True, step_size_if_accepted=now.step_size, step_size_if_refused=now.step_size

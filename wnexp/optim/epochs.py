@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 
 from wnexp.errors import UserError
 from wnexp.optim.base import Problem, moved
-from wnexp.optim.descent import LossBased, first_log_reference, judged, log_step
+from wnexp.optim.descent import LossBased, counted, first_log_reference, judged, log_step, shrunk
 from wnexp.settings import setting
 
 
@@ -83,8 +83,9 @@ class Epochs(LossBased):
 
         def step(parameters, indices):
             log_loss, slope = jax.value_and_grad(log_loss_of)(parameters, problem.x[indices], problem.y[indices])
-            counted = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
-            return moved(parameters, slope, jnp.exp(log_eta + counted)), counted - log_loss
+            clipped = jnp.minimum(log_loss, log_reference) if self.clipped else log_loss
+            shorter = shrunk(parameters, now.step_size, hyperparameters)
+            return moved(shorter, slope, jnp.exp(log_eta + clipped)), clipped - log_loss
 
         parameters, cuts = over_batches(problem, self.batch_size, now.attempts, step, now.parameters)
         log_loss = log_loss_of(parameters, problem.x, problem.y)
@@ -96,6 +97,6 @@ class Epochs(LossBased):
             parameters=parameters,
             memory=EpochMemory(log_reference=log_loss),
             log_loss=log_loss,
-            log_time=jnp.logaddexp(now.log_time, log_eta + log_steps),
+            log_time=jnp.logaddexp(now.log_time, counted(log_eta + log_steps, hyperparameters)),
         )
         return judged(now, proposal, hyperparameters)

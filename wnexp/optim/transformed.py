@@ -22,7 +22,7 @@ from jaxtyping import Array
 
 from wnexp.errors import UserError
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State
-from wnexp.optim.descent import first_log_reference, judged, look
+from wnexp.optim.descent import DECAY, counted, first_log_reference, judged, look
 from wnexp.optim.epochs import over_batches
 from wnexp.optim.frame import Memory, emptied, faded, in_units_of
 from wnexp.settings import setting
@@ -51,7 +51,7 @@ class Transformed(Rule):
     batch_size: int | None = setting(
         None, "samples per update, an attempt is an epoch", least=1, null="for the whole training set"
     )
-    weight_decay: float = setting(0.0, "decoupled: parameters shrink by 1 - step * weight_decay", least=0, traced=True)
+    weight_decay: float = setting(0.0, DECAY, least=0, traced=True)
 
     @property
     def full_batch(self):
@@ -218,5 +218,5 @@ class Transformed(Rule):
         scale = jnp.exp(log_step + self.log_scale(hyperparameters, log_reference, frame, log_loss))
         parameters = jax.tree.map(lambda p, d: (kept * p - scale * d).astype(p.dtype), parameters, direction)
         memory = memory._replace(frame=frame, updates=updates, state=state)
-        decays = hyperparameters["weight_decay"] > 0  # then a step is no multiple of the gradient
-        return parameters, memory, jnp.where(decays, jnp.nan, self.log_eta(log_step, slope, log_loss))
+        log_eta = jnp.asarray(self.log_eta(log_step, slope, log_loss))
+        return parameters, memory, counted(log_eta, hyperparameters)

@@ -28,6 +28,9 @@ def test_a_convolutional_network():
 
 def test_a_diagonal_network():
     assert Diagonal().network(3, 1, None) == diagonal(3)
+    assert Diagonal(group=3).network(6, 1, None) == diagonal(6, 3)
+    with pytest.raises(UserError, match=r"model\.group=4 does not divide the 6 inputs"):
+        Diagonal(group=4).network(6, 1, None)
 
 
 def test_starts_of_a_diagonal_network_are_counted_cyclically():
@@ -98,5 +101,7 @@ def test_a_run_of_parts_that_do_not_fit(words, part):
 
 
 def test_unknown_initializers_are_refused():
-    with pytest.raises(UserError, match=r"model.init=zeros is unknown; allowed: uniform, normal, same_function"):
+    with pytest.raises(
+        UserError, match=r"model.init=zeros is unknown; allowed: uniform, positive, normal, same_function"
+    ):
         replace(Mlp(), init="zeros").start(mlp(2, (), 1, "relu"), [0], "float64")

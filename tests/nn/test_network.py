@@ -45,6 +45,15 @@ def test_outputs_match_a_plain_numpy_network(random):
     )
 
 
+@pytest.mark.parametrize("group", [1, 3])
+def test_a_neuron_of_a_diagonal_network_sees_its_group_alone(group, random):
+    weight, x = random.standard_normal((group, 4)), random.standard_normal((5, 4 * group))
+    want = sum(x[:, j * group : (j + 1) * group] @ weight[:, j] for j in range(4))
+    weights = ({"weight": jnp.asarray(weight)}, {"weight": jnp.ones((4, 1))})
+    found = network.apply(network.diagonal(4 * group, group), weights, jnp.asarray(x))
+    np.testing.assert_allclose(found[:, 0], want, rtol=1e-13)
+
+
 def test_convolutions_match_a_plain_numpy_network(random):
     architecture = network.convolutional((5, 4, 2), (3, "M", 4), (6,), 2, activation("relu"), first_bias=True)
     weights = initialize(architecture, 3, "normal", "float64")

@@ -4,6 +4,7 @@ from wnexp.data.arrays import ArrayFile
 from wnexp.data.dataset import Source
 from wnexp.data.generated import Clusters, ConvRate, Digits, Gaussian, LinSep, SimpleTraj, TwoPoints, Xor
 from wnexp.data.images import Emnist, Images
+from wnexp.data.regression import SparseRegression
 
 DATA_SETS: dict[str, Source] = {
     "lin_sep": LinSep(),
@@ -13,6 +14,7 @@ DATA_SETS: dict[str, Source] = {
     "xor": Xor(),
     "simple_traj": SimpleTraj(),
     "two_points": TwoPoints(),
+    "sparse_regression": SparseRegression(),
     "digits": Digits(),
     # The paper's scaling of MNIST and CIFAR-10; the others of MNIST's format by the customary mean and deviation of
     # their own pixels, CIFAR-100 as CIFAR-10.

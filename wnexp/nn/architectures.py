@@ -30,7 +30,8 @@ class Model:
 
     init: str = setting(
         "uniform",
-        "uniform: in (-1,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: linear nets of any depth alike",
+        "uniform: in (-1,1)/sqrt(fan-in); positive: in (0,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: "
+        "linear nets of any depth alike",
     )
     init_scale: float = setting(1.0, "factor of the trained initial weights, of every layer; biases stay", above=0)
     initial_weights: str | None = setting(
@@ -133,21 +134,25 @@ class Cnn(_Layered):
 
 @dataclass(frozen=True)
 class Diagonal(Model):
-    """`f(x) = sum_j x_j w_j`, every `w_j` a neuron of its own, the sum fixed."""
+    """`f(x) = sum_j <x_j, w_j>` over groups of inputs, every `w_j` a neuron of its own, the sum fixed."""
 
+    group: int = setting(1, "neighbouring inputs that a neuron sees", least=1)
     starts: Any = setting(None, "a list of initial (w_1, ..., w_d): seed s starts from entry s, counted cyclically")
 
     def network(self, inputs, outputs, image):
         if outputs != 1:
             raise UserError(f"model=diagonal has one output, the data have {outputs} classes; use model=mlp")
-        return network.diagonal(inputs)
+        if inputs % self.group:
+            raise UserError(f"model.group={self.group} does not divide the {inputs} inputs")
+        return network.diagonal(inputs, self.group)
 
     def start(self, architecture, seeds, dtype):
         weights = super().start(architecture, seeds, dtype)
         if self.starts is not None:
-            starts = self._starts(int(architecture.layers[0].shape[-1]))
+            group, neurons = architecture.layers[0].shape
+            starts = self._starts(group * neurons)
             for seed, layers in zip(seeds, weights, strict=True):
-                layers[0]["weight"][0] = starts[seed % len(starts)]
+                layers[0]["weight"][:] = starts[seed % len(starts)].reshape(neurons, group).T
         return weights
 
     def _starts(self, size: int) -> np.ndarray:

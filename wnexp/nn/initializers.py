@@ -13,6 +13,11 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.uniform(-1.0, 1.0, shape) / math.sqrt(math.prod(shape[:-1]))
 
 
+def _positive(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """The absolute value of the uniform ones."""
+    return np.abs(_uniform(rng, shape))
+
+
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Normal with variance 2 over the fan-in."""
     return rng.normal(0.0, math.sqrt(2.0 / math.prod(shape[:-1])), shape)
@@ -37,6 +42,7 @@ def _same_function(network: Network, seed: int) -> list[np.ndarray]:
 # Scheme -> `(network, seed) -> one weight array per layer`.
 INITIALIZERS = {
     "uniform": functools.partial(_by_layer, _uniform),
+    "positive": functools.partial(_by_layer, _positive),
     "normal": functools.partial(_by_layer, _normal),
     "same_function": _same_function,
 }

@@ -23,6 +23,10 @@ def _convolution(weight: Float[Array, "3 3 in neurons"], x: Float[Array, "n h w 
     return jax.lax.platform_dependent(weight, x, cpu=convolve_by_columns, default=convolve)
 
 
+def _grouped(weight: Float[Array, "group neurons"], x: Float[Array, "n d"]) -> Float[Array, "n neurons"]:
+    return jnp.einsum("njg,gj->nj", x.reshape(x.shape[0], weight.shape[1], weight.shape[0]), weight)
+
+
 def convolve(weight: Float[Array, "3 3 in neurons"], x: Float[Array, "n h w in"]) -> Float[Array, "n h w neurons"]:
     """The library's convolution."""
     return jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
@@ -38,11 +42,11 @@ def convolve_by_columns(
     return jnp.concatenate(shifts, axis=-1) @ weight.reshape(-1, weight.shape[-1])
 
 
-# How a layer's weight meets its input: dense `(n, fan_in) -> (n, neurons)`; diagonal: neuron `j` sees input `j` alone;
-# convolution: `(n, h, w, in) -> (n, h, w, neurons)`.
+# How a layer's weight meets its input: dense `(n, fan_in) -> (n, neurons)`; diagonal: neuron `j` sees the `j`-th
+# group of inputs alone; convolution: `(n, h, w, in) -> (n, h, w, neurons)`.
 LAYERS = {
     "dense": lambda weight, x: x.reshape(x.shape[0], -1) @ weight,
-    "diagonal": lambda weight, x: x * weight[0],
+    "diagonal": lambda weight, x: x * weight[0] if len(weight) == 1 else _grouped(weight, x),
     "convolution": _convolution,
 }
 
@@ -117,9 +121,14 @@ def mlp(
     return Network(layers, activation)
 
 
-def diagonal(inputs: int) -> Network:
-    """`f(x) = sum_j x_j w_j` with every `w_j` a neuron of its own (fan-in 1) and a fixed sum (paper, simple-traj)."""
-    return Network((Layer("diagonal", (1, inputs)), Layer("dense", (inputs, 1), fixed=(1.0,) * inputs)), Linear())
+def diagonal(inputs: int, group: int = 1) -> Network:
+    """`f(x) = sum_j <x_j, w_j>` over groups of inputs, every `w_j` a neuron of its own, and a fixed sum.
+
+    With groups of one input, fan-in 1: the paper's simple-traj.
+    """
+    neurons = inputs // group
+    total = Layer("dense", (neurons, 1), fixed=(1.0,) * neurons)
+    return Network((Layer("diagonal", (group, neurons)), total), Linear())
 
 
 def convolutional(

@@ -214,6 +214,8 @@ def prune(
     wanted, ranked_by = _wanted(run, asked), "global" if together else "layer"
     device = open_devices("auto", of.precision)[0]
     data = of.dataset
+    if data.real:
+        raise UserError(f"{run.directory}: its labels are real numbers, and pruning measures the accuracy of classes")
     parts = {"test_accuracy": (data.test_x, data.test_y), "train_accuracy": (data.train_x, data.train_y)}
     parts = {key: (x.astype(of.precision, copy=False), y) for key, (x, y) in parts.items() if len(x)}
     parts = jax.device_put(parts, device)

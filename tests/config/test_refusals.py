@@ -25,7 +25,7 @@ from wnexp.errors import UserError
         (["data.train_per_class=-1"], ["data.train_per_class=-1"]),
         (["model.activation=tanh"], ["tanh", "linear, relu, "]),
         (["model.fixed_output=[1,2]"], ["model.fixed_output", "one weight for each"]),
-        (["model.init=zeros"], ["zeros", "uniform, normal"]),
+        (["model.init=zeros"], ["zeros", "uniform, positive, normal"]),
         (["device=tpu"], ["device=tpu", "cpu"]),
         (["data=file"], ["data.path"]),
         (["data=file", "data.path=nowhere.npz"], ["nowhere.npz", "no such file"]),

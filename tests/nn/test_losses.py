@@ -158,18 +158,12 @@ def test_the_squared_loss_and_its_gradient(reduction, random):
     assert np.isfinite(value) and gradient[0, 0] == 0 and np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_the_penalty_is_the_squared_norm_of_the_weights(reduction, random):
-    """Biases included, scales multiplied in or not, layers that are not trained left out; of a batch its share."""
-    weight, scale, bias = random.standard_normal((3, 2)), random.standard_normal(2), random.standard_normal(2)
-    made = replace(LOSSES["exponential"], reduction=reduction, log_penalty=-5.0)
-    layers = ({"weight": jnp.asarray(weight * scale), "bias": jnp.asarray(bias)}, None)
-    square = ((weight * scale) ** 2).sum() + (bias**2).sum()
-    want = np.log(np.exp(-4.0) + np.exp(-5.0) * square)
-    assert float(made.objective(jnp.asarray(-4.0), layers)) == pytest.approx(want, rel=1e-14)
-    parts = ({"weight": jnp.asarray(weight), "scale": jnp.asarray(scale), "bias": jnp.asarray(bias)}, None)
-    assert float(made.objective(jnp.asarray(-4.0), parts)) == pytest.approx(want, rel=1e-14)
-    of_batch = np.log(np.exp(-4.0) + 0.25 * np.exp(-5.0) * square)
-    assert float(made.objective(jnp.asarray(-4.0), layers, share=0.25)) == pytest.approx(of_batch, rel=1e-14)
-    assert made.objective(jnp.asarray(-1e4), layers) == pytest.approx(-5 + np.log(square))
+def test_the_penalty_adds_to_the_loss():
+    """Of a batch its share; far below it the loss adds nothing, and a penalty of 0 has a gradient."""
+    made = replace(LOSSES["exponential"], log_penalty=-5.0)
+    for share in (1.0, 0.25):
+        want = np.log(np.exp(-4.0) + share * np.exp(-5.0) * 7.0)
+        assert float(made.penalized(jnp.asarray(-4.0), jnp.asarray(7.0), share)) == pytest.approx(want, rel=1e-14)
+    assert made.penalized(jnp.asarray(-1e4), jnp.asarray(7.0), 1.0) == pytest.approx(-5 + np.log(7))
+    assert jax.grad(lambda square: made.penalized(jnp.asarray(-4.0), square, 1.0))(jnp.asarray(0.0)) == 0
     assert not made.falls_exponentially and LOSSES["exponential"].falls_exponentially

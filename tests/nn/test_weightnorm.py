@@ -214,3 +214,25 @@ def test_a_list_that_does_not_fit_the_layers_is_named(norm, line):
     with pytest.raises(UserError) as error:
         norm.by_layer(3)
     assert str(error.value) == line
+
+
+@pytest.mark.parametrize("per", ["neuron", "layer"])
+@pytest.mark.parametrize(
+    ("norm", "scale"),
+    [
+        (NORMS["swn"], lambda size: size),
+        (PowerWeightNorm(power=2.0), lambda size: 2 * (np.sqrt(size) - 1)),
+        (NORMS["ewn"], np.log),
+    ],
+)
+def test_a_penalty_is_on_weights_without_normalization_and_on_scales_with_it(norm, scale, per, random):
+    """`v` is left out; biases are in, layers that are not trained are not; scales may stand beside the weights."""
+    weight, bias, plain = random.standard_normal((3, 2)), random.standard_normal(2), random.standard_normal((2, 1))
+    norm = replace(norm, per=per)
+    norms = (norm, NORMS["none"], norm)
+    weights = ({"weight": jnp.asarray(weight), "bias": jnp.asarray(bias)}, {"weight": jnp.asarray(plain)}, None)
+    sizes = np.linalg.norm(weight, axis=0) if per == "neuron" else np.linalg.norm(weight)
+    want = (scale(sizes) ** 2).sum() + (bias**2).sum() + (plain**2).sum()
+    assert float(parametrization.square(weights, norms)) == pytest.approx(want, rel=1e-13)
+    parts = parametrization.weights_and_scales(parametrization.from_weights(weights, norms), norms)
+    assert float(parametrization.square(parts, norms)) == pytest.approx(want, rel=1e-13)

@@ -1,10 +1,11 @@
-"""`loss.log_penalty`: what is minimized, and where its minimum goes as the penalty goes to 0."""
+"""Penalty and decay: what is minimized, and where its minimum goes as the penalty goes to 0."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
+from tests.optim.test_family import largest
 from wnexp import runner
 from wnexp.runner import reopen
 from wnexp.theory.largest_margin import largest_margin
@@ -19,7 +20,9 @@ def trained(folder, *words):
     return run, reopen(run).dataset, run.weights(0, "final")
 
 
-@pytest.mark.parametrize("words", [("norm=none",), ("norm=swn", "loss.reduction=mean")])
+@pytest.mark.parametrize(
+    "words", [("norm=none",), ("norm=swn", "loss.reduction=mean"), ("norm=swn", "loss.penalty=parameters")]
+)
 def test_the_minimum_of_loss_and_penalty(tmp_path, words):
     """Against scipy's, of the logistic loss; a normalization changes the path, not the minimum."""
     run, data, weights = trained(tmp_path, "loss.log_penalty=-3", *words)
@@ -52,3 +55,35 @@ def test_the_regularization_path_ends_at_the_largest_margin(tmp_path):
         gaps.append(1 - margin / largest_margin(data.train_x, data.train_y, 1, "l2").margin)
     products = np.array(gaps) * [100, 300, 1000]
     assert 0 < gaps[2] < gaps[1] < gaps[0] < 0.2 and products.max() < 1.5 * products.min(), gaps
+
+
+@pytest.mark.slow
+def test_a_penalty_on_parameters_ends_at_the_margin_of_the_norm_s_own_power(tmp_path):
+    """Of P = 2 on the group lasso's, where one on the weights ends at the largest in their own norm."""
+    gaps = {}
+    for penalty in ("weights", "parameters"):
+        words = ("data.classes=3", "data.inputs=4", "data.train_per_class=6", "model.init=normal", "norm=power")
+        words += ("loss=exponential", f"loss.penalty={penalty}", "loss.log_penalty=-100", "stop.log_loss=-10000")
+        _, data, weights = trained(tmp_path / penalty, *words, "stop.max_steps=200000")
+        w = weights["layers.0.weight"]
+        scores = data.train_x @ w
+        others = np.where(np.eye(3, dtype=bool)[data.train_y], -np.inf, scores).max(axis=1)
+        margin, sizes = (scores[np.arange(len(scores)), data.train_y] - others).min(), np.linalg.norm(w, axis=0)
+        shares = [margin / (sizes ** (2 / p)).sum() ** (p / 2) / largest(data.train_x, data.train_y, p) for p in (1, 2)]
+        gaps[penalty] = 1 - np.array(shares)
+    assert (gaps["weights"] < [0.01, 1]).all() and gaps["weights"][1] > 0.03, gaps
+    assert (gaps["parameters"] < [1, 0.01]).all() and gaps["parameters"][0] > 0.03, gaps
+
+
+def test_epochs_of_one_batch_decay_as_full_batches_do_and_have_no_time(tmp_path):
+    words = ("norm=ewn", "stop.max_steps=40", "optimizer.frac=1", "optimizer.step_size_cap=null")
+    ends = []
+    for name, own in (("gd", ()), ("sgd", ("optimizer.batch_size=100",))):
+        decayed = (*LINEAR, f"optimizer={name}", "optimizer.weight_decay=0.2", *words, *own)
+        run = runner.train(decayed, tmp_path / name)
+        steps = pd.read_parquet(run.directory / "steps.parquet")
+        assert steps["log_time"].iloc[1:].isna().all() and steps["decay_rate"].isna().all()
+        ends.append(steps.set_index("step")["log_loss"])
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12)
+    free = runner.train((*LINEAR, "optimizer=gd", *words), tmp_path / "free")
+    assert pd.read_parquet(free.directory / "steps.parquet")["log_loss"].iloc[-1] < ends[0].iloc[-1] - 0.01

@@ -1,5 +1,6 @@
 """What the user sees: a run as it goes on, the closing tables, the list of runs, verdicts."""
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,15 +45,13 @@ class TrainListener(Listener):
             return
         figures, target = max(finite, key=lambda figures: figures["log_loss"]), run.session.target
         start = self._start = figures["log_loss"] if self._start is None else self._start
-        self._bar.show(
-            (start - figures["log_loss"]) / max(start - target, 1e-9),
-            [
-                f"log loss {figures['log_loss']:.2f} of {target:g}",
-                f"step {figures['step']}",
-                f"step size {_number(figures['step_size'], '.2g')}",
-                f"margin {run.session.last_margin():.4g}",
-            ],
-        )
+        words = [
+            f"log loss {figures['log_loss']:.2f} of {target:g}",
+            f"step {figures['step']}",
+            f"step size {_number(figures['step_size'], '.2g')}",
+        ]
+        words += [f"margin {margin:.4g}"] if not math.isnan(margin := run.session.last_margin()) else []
+        self._bar.show((start - figures["log_loss"]) / max(start - target, 1e-9), words)
 
     def finished(self, run: LiveRun) -> None:
         self._bar.__exit__(None, None, None)
@@ -63,19 +62,13 @@ def report_run(run: LiveRun) -> None:
     """The closing table: the last row of every seed (a summary by outcome for many seeds), and what to type next."""
     status, path = run.status, shown(run.directory)
     last = {row["seed"]: row for row in run.records.table("steps").to_pylist()}
-    rows = []
-    for figures in status.seeds:
-        row = last[figures["seed"]]
-        accuracy = row["test_accuracy"] if row["test_accuracy"] is not None else row["train_accuracy"]
-        rows.append([figures["seed"], figures["outcome"], figures["step"], figures["attempts"]])
-        rows[-1] += [
-            _number(figures["log_loss"], ".6g"),
-            _number(row["normalized_margin"], ".4g"),
-            _number(accuracy, ".4f"),
-        ]
-    tested = run.session.dataset.test_x.shape[0] > 0
-    header = ["seed", "outcome", "step", "attempts", "log loss", "normalized margin"]
-    header.append("test accuracy" if tested else "train accuracy")
+    columns = _columns(list(last.values()))
+    rows = [
+        [figures["seed"], figures["outcome"], figures["step"], figures["attempts"], _number(figures["log_loss"], ".6g")]
+        + [_number(last[figures["seed"]][name], form) for name, form in columns.items()]
+        for figures in status.seeds
+    ]
+    header = ["seed", "outcome", "step", "attempts", "log loss", *(name.replace("_", " ") for name in columns)]
     hidden = len(rows) - 12
     print(path)
     print_table(header, rows if hidden <= 0 else rows[:10])
@@ -89,6 +82,18 @@ def report_run(run: LiveRun) -> None:
     for line in _advice(status.seeds, run.session.rule.when_stalled(run.session.program.metrics)):
         print(f"advice: {line}")
     print(f"next: wnexp plot '{path}'")
+
+
+_SHOWN = (
+    {"normalized_margin": ".4g", "weight_norm": ".4g"},
+    {"test_accuracy": ".4f", "train_accuracy": ".4f", "log_test_loss": ".6g"},
+)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The columns of the closing table and their formats: of each kind the first one that these runs have."""
+    has = [{name: form for name, form in kind.items() if any(row[name] is not None for row in rows)} for kind in _SHOWN]
+    return dict(next(iter(kind.items())) for kind in has if kind)
 
 
 def _advice(seeds: Sequence[Mapping[str, Any]], when_stalled: str) -> list[str]:

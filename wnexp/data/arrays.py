@@ -36,7 +36,7 @@ class ArrayFile(Sampled):
         _check_names(set(arrays), archives.names(path), source)
         for name in sorted({"train_x", "test_x"} & set(arrays)):
             arrays[name] = self._channels_last(numbers(arrays[name], name, source), name, source)
-        return _from_arrays(arrays, source, self.classes)
+        return _from_arrays(arrays, source, self.classes, self.labels == "real")
 
     def files(self):
         return {"path": [Path(self.path).expanduser()]} if self.path else {}
@@ -72,7 +72,7 @@ def _check_names(read: set[str], held: list[str], source: str) -> None:
         raise UserError(f"{source}: {', '.join(tests[:8])} would not be read; {_NEEDED}")
 
 
-def _from_arrays(arrays: dict[str, np.ndarray], source: str, classes: list[int] | None) -> Dataset:
+def _from_arrays(arrays: dict[str, np.ndarray], source: str, classes: list[int] | None, real: bool) -> Dataset:
     """The data set of `train_x (n, ...)`, `train_y` and perhaps the test pair. Raises `UserError`.
 
     Rows of shape `(height, width)` or `(height, width, channels)` are images.
@@ -86,7 +86,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], source: str, classes: list[int] 
         raise UserError(f"{source}: train_x {train_x.shape}, test_x {test_x.shape}: all axes but the first must agree")
     height, width, channels = (*shape, 1, 1, 1)[:3]
     image = (height, width, channels) if len(shape) in (2, 3) else None
-    return Dataset(_rows(train_x), train_y, _rows(test_x), test_y, image, source, classes)
+    return Dataset(_rows(train_x), train_y, _rows(test_x), test_y, image, source, real, classes)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

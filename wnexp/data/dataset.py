@@ -1,6 +1,7 @@
 """A data set as arrays, and what an option of the group `data` is.
 
-Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1. Inputs have shape `(n, d)`; images are flattened.
+Two classes carry labels -1/+1, `k > 2` classes labels 0..k-1; real labels are numbers, for losses that are no function
+of margins. Inputs have shape `(n, d)`; images are flattened.
 """
 
 from collections.abc import Sequence
@@ -26,17 +27,18 @@ class Dataset:
     """
 
     train_x: np.ndarray  # (n, d) float32 as it came, else float64
-    train_y: np.ndarray  # (n,) int64
+    train_y: np.ndarray  # (n,) int64, float64 if real
     test_x: np.ndarray
     test_y: np.ndarray
     image: tuple[int, int, int] | None = None  # (height, width, channels) if a row is a flattened image
     source: str = "data"  # the setting that the data come from
+    real: bool = False  # labels are real numbers, not classes
     classes: InitVar[Sequence[int] | None] = None
     chosen: tuple[int, ...] | None = field(init=False, default=None)  # `classes`; None where all are kept
 
     def __post_init__(self, classes: Sequence[int] | None):
-        train_x, train_y = _pair(self.train_x, self.train_y, "train", self.source)
-        test_x, test_y = _pair(self.test_x, self.test_y, "test", self.source)
+        train_x, train_y = _pair(self.train_x, self.train_y, "train", self.source, self.real)
+        test_x, test_y = _pair(self.test_x, self.test_y, "test", self.source, self.real)
         if not train_x.size:
             raise UserError(f"{self.source}: train_x of shape {train_x.shape} holds no numbers")
         width = train_x.shape[1]
@@ -47,15 +49,16 @@ class Dataset:
         if classes is not None:
             train_x, train_y, test_x, test_y = _keep(classes, train_x, train_y, test_x, test_y, self.source)
             object.__setattr__(self, "chosen", tuple(classes))
-        train_y, test_y = _classes(train_y, test_y, self.source)
+        if not self.real:
+            train_y, test_y = _classes(train_y, test_y, self.source)
         checked = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
         for name, array in checked.items():
             object.__setattr__(self, name, array)
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network needs: 1 for two classes, else the number of classes."""
-        largest = int(self.train_y.max())
+        """How many outputs a network needs: 1 for two classes or real labels, else the number of classes."""
+        largest = 1 if self.real else int(self.train_y.max())
         return 1 if largest <= 1 else largest + 1
 
 
@@ -67,8 +70,8 @@ def numbers(array: np.ndarray, name: str, source: str) -> np.ndarray:
     return array
 
 
-def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs `(n, d)` and labels `(n,)`, floats that are finite, the labels integers. Raises `UserError`."""
+def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str, real: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs `(n, d)` and labels `(n,)`, floats that are finite, labels of classes integers. Raises `UserError`."""
     x, y = numbers(x, f"{name}_x", source), numbers(y, f"{name}_y", source)
     labels = (y[:, 0] if y.shape[1:] == (1,) else y).astype(np.float64)
     if x.ndim != 2 or labels.shape != x.shape[:1]:
@@ -78,8 +81,9 @@ def _pair(x: np.ndarray, y: np.ndarray, name: str, source: str) -> tuple[np.ndar
     finite = np.isfinite(x)
     if not finite.all():
         raise UserError(f"{source}: {name}_x holds {x.size - int(finite.sum())} NaN or infinite values")
-    if not np.isfinite(labels).all() or (labels != np.round(labels)).any():
-        raise UserError(f"{source}: {name}_y holds labels that are not integers; {_ALLOWED}")
+    if not np.isfinite(labels).all() or (not real and (labels != np.round(labels)).any()):
+        wanted = "finite" if real else f"integers; {_ALLOWED}, or real numbers with data.labels=real"
+        raise UserError(f"{source}: {name}_y holds labels that are not {wanted}")
     return x, labels
 
 
@@ -161,7 +165,11 @@ class Sampled(Source):
         test=lambda classes: len(set(classes)) == len(classes) > 1,
     )
     seed: int = setting(0, "random seed of the subset", least=0)
-    labels: str = setting("classes", "as they are; parity: odd +1, even -1", choices=("classes", "parity"))
+    labels: str = setting(
+        "classes",
+        "as they are; parity: odd +1, even -1; real: numbers to fit, with loss=squared",
+        choices=("classes", "parity", "real"),
+    )
     train_samples: int | None = setting(
         None, "size of a random subset of the training set to use", least=1, null="for all"
     )
@@ -172,7 +180,11 @@ class Sampled(Source):
         raise TypeError(f"{type(self).__name__} has no read")
 
     def load(self) -> Dataset:
+        if self.labels == "real" and self.classes is not None:
+            raise UserError("data.classes chooses among classes; data.labels=real has none")
         dataset = self.read()
+        if self.labels == "real":
+            dataset = replace(dataset, real=True)
         if self.classes is not None and dataset.chosen is None:
             dataset = replace(dataset, classes=self.classes)
         chosen = dataset.chosen
@@ -192,6 +204,6 @@ class Sampled(Source):
         chosen = np.sort(np.random.default_rng(self.seed).permutation(samples)[:size])
         train_y = dataset.train_y[chosen]
         lacking = set(np.unique(dataset.train_y).tolist()) - set(np.unique(train_y).tolist())
-        if lacking:
+        if lacking and not dataset.real:
             raise UserError(f"data.train_samples={size}: no sample of class {min(lacking)} is among them; take more")
         return replace(dataset, train_x=dataset.train_x[chosen], train_y=train_y)

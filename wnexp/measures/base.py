@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Real
 
 from wnexp.nn.losses import Loss
 from wnexp.nn.network import Network
@@ -29,10 +29,10 @@ class Look(NamedTuple):
     gradient: tuple  # of log L, the same structure
     log_loss: Float[Array, ""]  # of the data alone; what is minimized may have a penalty too, see `progress`
     outputs: Float[Array, "n k"]
-    labels: Int[Array, " n"]
-    margins: Float[Array, "n c"]
+    labels: Real[Array, " n"]
+    margins: Float[Array, "n c"] | None  # None for labels that are no classes
     test_outputs: Float[Array, "m k"] | None = None  # None without a test set
-    test_labels: Int[Array, " m"] | None = None
+    test_labels: Real[Array, " m"] | None = None
     progress: Mapping[str, Array] = {}  # of the optimizer: the columns of `Progress`
     inputs: Any = None  # (n, d)
     fixed: Any = None  # weights of the layers that are not trained, None for the others

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from wnexp.measures.base import REAL, Columns, Measure, over
 from wnexp.nn.geometry import GEOMETRIES, Blocks
+from wnexp.nn.losses import MarginLoss
 from wnexp.settings import setting
 
 
@@ -44,10 +45,11 @@ class InGeometries(Measure):
         weights, gradient = (
             Blocks(jax.tree.map(lambda leaf: leaf.astype(dtype), tree)) for tree in (look.weights, look.gradient)
         )
-        q, degree = jnp.min(look.margins), look.network.degree
         log_norms = jnp.stack([geometry.log_norm(weights) for geometry in GEOMETRIES.values()])
-        return {
+        row = {
             "weight_norm": jnp.exp(log_norms),
-            "normalized_margin": over(q, degree * log_norms),
             "alignment": jnp.stack([geometry.alignment(weights, gradient) for geometry in GEOMETRIES.values()]),
         }
+        if isinstance(look.loss, MarginLoss) and look.margins is not None:
+            row["normalized_margin"] = over(jnp.min(look.margins), look.network.degree * log_norms)
+        return row

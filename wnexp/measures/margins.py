@@ -9,7 +9,7 @@ Formulas, with `q = min_i s_i`, `L` the homogeneity degree in an exponent and th
   `epsilon = sqrt(2 (1 - b)) (q/||w||^L)^(-1/L)`,
   `lambda_ij = q^(1-2/L) ||w|| (-d log L/d s_ij) / ||g||`, `delta = max_ij lambda_ij (s_ij/q - 1)`.
 
-What the loss must be a function of the margins for (smoothed margin, `lambda_ij`) is null for other losses.
+Where the loss is no function of margins, all that is of margins is null; accuracies are so where labels are no classes.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,9 @@ class TrainAccuracy(Measure):
     columns: ClassVar[Columns] = {"train_accuracy": (REAL, "fraction of training samples with positive margin")}
 
     def measure(self, look):
-        s = look.margins
-        return {"train_accuracy": jnp.mean(jnp.min(s, axis=1) > 0, dtype=look.log_loss.dtype)}
+        if look.margins is None:
+            return {}
+        return {"train_accuracy": jnp.mean(jnp.min(look.margins, axis=1) > 0, dtype=look.log_loss.dtype)}
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,11 @@ class TestSet(Measure):
     def measure(self, look):
         if look.test_outputs is None or look.test_labels is None:
             return {}
-        s = margins(look.test_outputs, look.test_labels)
-        accuracy = jnp.mean(jnp.min(s, axis=1) > 0, dtype=s.dtype)
-        return {"log_test_loss": look.loss.log_loss(look.test_outputs, look.test_labels), "test_accuracy": accuracy}
+        row = {"log_test_loss": look.loss.log_loss(look.test_outputs, look.test_labels)}
+        if look.margins is not None:
+            s = margins(look.test_outputs, look.test_labels)
+            row["test_accuracy"] = jnp.mean(jnp.min(s, axis=1) > 0, dtype=s.dtype)
+        return row
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,13 @@ class Margins(Measure):
     }
 
     def measure(self, look):
-        s, w = look.margins, flat(look.weights).astype(look.log_loss.dtype)
+        w = flat(look.weights).astype(look.log_loss.dtype)
         g = flat(look.gradient).astype(w.dtype)
+        row = {"weight_norm": jnp.exp(log_norm(w)), "alignment": cosine(jnp.dot(unit(w), unit(-g)))}
+        return row | self._of_margins(look, w, g) if isinstance(look.loss, MarginLoss) else row
+
+    def _of_margins(self, look, w, g):
+        s = look.margins
         trained = [(k, layer) for k, layer in zip(look.network.degrees, look.weights, strict=True) if layer is not None]
         degree = sum(k for k, _ in trained)
         q, log_size = jnp.min(s), log_norm(w)
@@ -92,19 +100,15 @@ class Margins(Measure):
         separated = q > 0
         safe_q = jnp.where(separated, q, 1.0)
         epsilon = jnp.linalg.norm(w_unit - h_unit) * jnp.exp(log_size - jnp.log(safe_q) / degree)
-        row = {
+        log_sum = look.loss.log_sum(look.log_loss, s.shape[0])
+        pull = -jax.grad(look.loss.log_loss_of_margins)(s)
+        multipliers = safe_q ** (1 - 2 / degree) * pull * jnp.exp(log_size - log_norm(g))
+        slack = jnp.where(pull > 0, multipliers * (s / safe_q - 1), 0.0)
+        return {
             "margin": q,
-            "weight_norm": jnp.exp(log_size),
             "normalized_margin": over(q, degree * log_size),
             "layer_margin": over(q, log_layer_scale),
-            "alignment": cosine(jnp.dot(w_unit, h_unit)),
+            "smoothed_margin": over(look.loss.inverse(log_sum), degree * log_size),
             "kkt_epsilon": jnp.where(separated, epsilon, jnp.nan),
+            "kkt_delta": jnp.where(separated, jnp.max(slack), jnp.nan),
         }
-        if isinstance(look.loss, MarginLoss):
-            log_sum = look.loss.log_sum(look.log_loss, s.shape[0])
-            pull = -jax.grad(look.loss.log_loss_of_margins)(s)
-            multipliers = safe_q ** (1 - 2 / degree) * pull * jnp.exp(log_size - log_norm(g))
-            slack = jnp.where(pull > 0, multipliers * (s / safe_q - 1), 0.0)
-            row["smoothed_margin"] = over(look.loss.inverse(log_sum), degree * log_size)
-            row["kkt_delta"] = jnp.where(separated, jnp.max(slack), jnp.nan)
-        return row

@@ -25,5 +25,5 @@ class Samples(Measure):
         return 2 * samples if samples <= self.max_samples else 0
 
     def measure(self, look):
-        shares = look.loss.loss_shares(look.outputs, look.labels)
-        return {"margin": jnp.min(look.margins, axis=1), "loss_share": shares}
+        margins = {} if look.margins is None else {"margin": jnp.min(look.margins, axis=1)}
+        return margins | {"loss_share": look.loss.loss_shares(look.outputs, look.labels)}

@@ -19,12 +19,12 @@ exponentiated. The high parts are shifts that cancel, so gradients flow through 
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from wnexp.settings import setting
 
@@ -63,8 +63,11 @@ class Loss:
     """A loss of every sample, added up or averaged over the set; a row of `LOSSES`."""
 
     reduction: str = setting("sum", "over the samples", choices=("sum", "mean"))
-    log_penalty: float | None = setting(
-        None, "log of lambda in L + lambda ||w||^2, w the trained weights (nats)", null="for no penalty"
+    log_penalty: float | None = setting(None, "log of lambda in L + lambda R (nats)", null="for no penalty")
+    penalty: str = setting(
+        "weights",
+        "R, the squared norm of the trained weights; or of parameters: scales in the place of normalized weights",
+        choices=("weights", "parameters"),
     )
     exponential_tail: ClassVar[bool] = False
 
@@ -73,30 +76,24 @@ class Loss:
         """Whether it falls for ever, exponentially in the margins: what theory of largest margins is about."""
         return self.exponential_tail and self.log_penalty is None
 
-    def objective(self, log_loss: Float[Array, ""], weights: Any, share: float = 1.0) -> Float[Array, ""]:
-        """`log(L + lambda ||w||^2)` in nats from `log L`, of a batch that stands for a share of `L`.
-
-        `weights` are the effective ones of the trained layers, biases included, `scale` beside `weight` or not.
-        """
-        if self.log_penalty is None:
-            return log_loss
-        squares = [jnp.square(entry["weight"] * entry.get("scale", 1)) for entry in weights if entry is not None]
-        squares += [jnp.square(entry["bias"]) for entry in weights if entry is not None and "bias" in entry]
-        log_square = jnp.log(sum(jnp.sum(square, dtype=log_loss.dtype) for square in squares))
+    def penalized(self, log_loss: Float[Array, ""], square: Float[Array, ""], share: float) -> Float[Array, ""]:
+        """`log(L + lambda R)` in nats, from `log L` of a batch that stands for a share of `L`, and from `R`."""
+        assert self.log_penalty is not None
+        log_square = jnp.log(jnp.maximum(square, jnp.finfo(square.dtype).tiny))  # an exact 0 has a gradient of 0
         return jnp.logaddexp(log_loss, self.log_penalty + math.log(share) + log_square)
 
-    def log_losses(self, outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Parts:
+    def log_losses(self, outputs: Float[Array, "n k"], labels: Real[Array, " n"]) -> Parts:
         """The log of every sample's loss (nats), as a sum of two parts `high, low` of shape `(n,)`.
 
         Gradients flow through `low` alone: `high` must not depend on the outputs but by `stop_gradient`.
         """
         raise TypeError(f"{type(self).__name__} has no log_losses")
 
-    def log_loss(self, outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Float[Array, ""]:
+    def log_loss(self, outputs: Float[Array, "n k"], labels: Real[Array, " n"]) -> Float[Array, ""]:
         """`log L` in nats, of the sum or the mean over the samples, from outputs `(n, k)` and labels `(n,)`."""
         return self._reduced(*self.log_losses(outputs, labels))
 
-    def loss_shares(self, outputs: Float[Array, "n k"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    def loss_shares(self, outputs: Float[Array, "n k"], labels: Real[Array, " n"]) -> Float[Array, " n"]:
         """The loss-share vector `l_i / ||l||_2`, shape `(n,)`, without forming any `l_i`."""
         return _shares(*self.log_losses(outputs, labels))
 
@@ -204,7 +201,7 @@ class Polynomial(MarginLoss):
 
 @dataclass(frozen=True)
 class Squared(Loss):
-    """`(Phi - y)^2` for labels `y` of -1/+1; for more classes `||Phi - e_y||^2`, `e_y` the unit vector of the class.
+    """`(Phi - y)^2` for real labels `y` and those of two classes; for more classes `||Phi - e_y||^2`, of unit vectors.
 
     No margin loss: it ends where outputs equal labels, and no lower than rounding of their difference, at some -70 nats
     a sample in float64.

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+
 from wnexp.nn.weightnorm import Norm
 
 
@@ -38,6 +40,18 @@ def precondition(weights, gradient, metrics: Sequence[Norm]):
 
     layers = zip(weights, gradient, metrics, strict=True)
     return tuple(None if entry is None else layer(entry, slope, norm) for entry, slope, norm in layers)
+
+
+def square(weights, norms: Sequence[Norm]):
+    """The penalty `R`: what is squared and added up for each layer's norm, and the biases. In the weights' precision.
+
+    `weights` are effective ones, or those with a `scale` beside.
+    """
+    total = jnp.zeros(())
+    for entry, norm in zip(weights, norms, strict=True):
+        if entry is not None:
+            total += norm.square(entry["weight"] * entry.get("scale", 1)) + jnp.sum(jnp.square(entry.get("bias", 0.0)))
+    return total
 
 
 def _by_layer(convert, entries, norms: Sequence[Norm]):

@@ -106,6 +106,10 @@ class Norm:
         parts = self.weight_and_scale(parameters)
         return parts["scale"] * parts["weight"] if "scale" in parts else parts["weight"]
 
+    def square(self, weight: Float[Array, "... neurons"]) -> Float[Array, ""]:
+        """What a penalty on the parameters adds up: `||w||^2`, or squared scales; no function depends on `||v_u||`."""
+        return jnp.sum(jnp.square(weight))
+
     def sizes(self, weight: Float[Array, "... neurons"]) -> Float[Array, " units"]:
         """`||w_u||` of whatever has a scale of its own: `(neurons,)`, or `(1,)` for the layer."""
         return neuron_norms(weight) if self.per == "neuron" else neuron_norms(weight.reshape(-1, 1))
@@ -170,6 +174,9 @@ class ScaledDirection(Norm):
         power = self.law.radial_power  # pyright: ignore[reportOptionalMemberAccess]
         radial_rate = self.sizes(weight) ** (int(power) if power.is_integer() else power)
         return polar_metric(weight, gradient, self.v_norm, radial_rate, self.per)
+
+    def square(self, weight):
+        return jnp.sum(jnp.square(self.scale_of(self.sizes(weight))))
 
     def _scaled_to(self, length: Array | float, vectors: Array) -> Array:
         """The factor `(neurons,)` or `(1,)` that gives the vectors the length.

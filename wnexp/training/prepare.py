@@ -10,6 +10,7 @@ from wnexp import resources
 from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
+from wnexp.nn.losses import MarginLoss
 from wnexp.nn.weightnorm import Norm
 from wnexp.training import reach
 from wnexp.training.devices import open_devices
@@ -37,10 +38,12 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     session.law = _law(config.norm.by_layer(len(network.layers)))
     session.notes += config.optimizer.notes(program.network, samples)
     session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
+    if not isinstance(program.loss, MarginLoss):
+        session.notes.append("the loss is no function of margins: columns and figures of margins are left out")
     penalty = config.loss.log_penalty
     if penalty is not None and session.target < penalty:
         session.notes.append(
-            f"loss.log_penalty={penalty:g} keeps what is minimized above it by the log of the squared weight norm: the "
+            f"loss.log_penalty={penalty:g} keeps what is minimized above it by the log of what it is on: the "
             f"target {session.target:g} is out of reach, and runs end where no step gets further (step_underflow)"
         )
     if len(seeds) < config.seeds:

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.measures.base import Measure
 from wnexp.nn import weights as weight_files
-from wnexp.nn.losses import Loss
+from wnexp.nn.losses import Loss, MarginLoss
 from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import Norm, Unnormalized
 from wnexp.optim.base import Hyperparameters, Rule
@@ -47,14 +47,19 @@ class Program:
         """The normalization of each layer, whose parameters are stepped or whose flow the weights follow."""
         return tuple(m if norm.is_identity else norm for norm, m in zip(self.norms, self.metrics, strict=True))
 
+    @property
+    def penalized(self) -> tuple[Norm, ...]:
+        """The parametrization of each layer whose parameters a penalty is on."""
+        return self.own_norms if self.loss.penalty == "parameters" else (Unnormalized(),) * len(self.norms)
+
 
 class Data(NamedTuple):
     """Arrays of one data set; the test pair may have no rows."""
 
     train_x: Float[Array, "n d"]
-    train_y: Int[Array, " n"]
+    train_y: Real[Array, " n"]
     test_x: Float[Array, "m d"]
-    test_y: Int[Array, " m"]
+    test_y: Real[Array, " m"]
 
 
 class Traced(NamedTuple):
@@ -86,6 +91,9 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
     """The static description of a run. Raises `UserError` where the parts do not fit."""
     rule, norm, network = config.optimizer, config.norm, build_network(config, dataset)
     rule.check(network, norm, config.precision)
+    if dataset.real and isinstance(config.loss, MarginLoss):
+        given = f"loss={config.names['loss']} is of margins"
+        raise UserError(f"{given}, and labels that are real numbers have none; allowed: loss=squared")
     norms, plain = norm.by_layer(len(network.layers)), (Unnormalized(),) * len(network.layers)
     # Mini-batches of one seed fill a CPU's cores; batches of products over seeds do so less well.
     batched = rule.full_batch or platform != "cpu"

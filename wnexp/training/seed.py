@@ -55,8 +55,11 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
         return parametrization.from_weights(moved, program.norms)
 
     def log_loss(weights, x, y):
-        loss, share = program.loss, program.loss.share(x.shape[0], data.train_x.shape[0])
-        return loss.objective(loss.log_loss(outputs_of(program, fixed, weights, x), y), weights, share)
+        loss, of_data = program.loss, program.loss.log_loss(outputs_of(program, fixed, weights, x), y)
+        if loss.log_penalty is None:
+            return of_data
+        square = parametrization.square(weights, program.penalized).astype(of_data.dtype)
+        return loss.penalized(of_data, square, loss.share(x.shape[0], data.train_x.shape[0]))
 
     return base.Problem(
         to_weights=lambda parameters: parametrization.to_weights(parameters, program.norms),
@@ -160,7 +163,7 @@ def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> L
         log_loss=optimizer.log_loss if program.loss.log_penalty is None else of_data,
         outputs=outputs,
         labels=data.train_y,
-        margins=losses.margins(outputs, data.train_y),
+        margins=losses.margins(outputs, data.train_y) if jnp.issubdtype(data.train_y.dtype, jnp.integer) else None,
         test_outputs=outputs_of(program, state.fixed, weights, data.test_x) if tested else None,
         test_labels=data.test_y if tested else None,
         progress={

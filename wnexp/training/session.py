@@ -202,7 +202,7 @@ class Session:
         The output is the network's (two classes) or the predicted class, on train, test and a grid.
         """
         dataset = self.dataset
-        if dataset.train_x.shape[1] != 2:
+        if dataset.train_x.shape[1] != 2 or dataset.real:
             return None
         everything = np.concatenate([dataset.train_x, dataset.test_x])
         low, high = everything.min(axis=0), everything.max(axis=0)

@@ -81,13 +81,17 @@ family: .venv/installed
 	$(FAMILY) +experiment=digits +norm=power norm.power=$(POWERS) seeds=3
 	$(FAMILY) +experiment=rich_lazy +norm=none,swn,ewn model.init_scale=0.01,0.03,0.1,0.3,1,3,10
 	$(FAMILY) +experiment=edge +norm=none,swn,ewn optimizer=gd,gd_constant,flow
+	$(FAMILY) +experiment=penalty +norm=none loss.log_penalty=-30,-60,-100,-300,-1000
+	$(FAMILY) +experiment=penalty +norm=power loss.penalty=weights,parameters loss.log_penalty=-10,-30,-60,-100
+	$(FAMILY) +experiment=sparse_regression +norm=none,power model.init_scale=1e-8,1e-6,1e-4,0.01,1
+	$(FAMILY) +experiment=group_regression +norm=power norm.v_norm=1,0.1,0.01,0.001,0.0001
 	$(BIN)/wnexp verify outputs/family/power
 	$(BIN)/wnexp prune outputs/family/digits
-	for name in power digits rich_lazy edge; do $(BIN)/wnexp plot --most 30 outputs/family/$$name || exit 1; done
+	for name in power digits rich_lazy edge sparse_regression; do $(BIN)/wnexp plot --most 30 outputs/family/$$name || exit 1; done
 	mkdir -p outputs/gallery
 	cp outputs/family/power/figures/exponents_power.png outputs/gallery/exponents_power.png
 	cp outputs/family/edge/figures/sharpness.png outputs/gallery/edge_sharpness.png
-	for name in power digits rich_lazy; do \
+	for name in power digits rich_lazy sparse_regression; do \
 		cp outputs/family/$$name/figures/sweep.png outputs/gallery/$${name}_sweep.png || exit 1; done
 
 .venv/bin/python:

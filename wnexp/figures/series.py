@@ -161,6 +161,11 @@ def load_series(
         )
         for status, members, sources in groups.values()
     ]
+    without = sum(bool(one.table("steps").reindex(columns=["margin"]).isna().to_numpy().all()) for one in series)
+    if without:
+        say(
+            f"{without} of {len(series)} series have a loss that is no function of margins: their margins are not drawn"
+        )
     series.sort(key=lambda one: (*_rank(one.law), one.label))
     distinct_norms = len({one.norm for one in series}) == len(series)
     for index, one in enumerate(series):

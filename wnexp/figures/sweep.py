@@ -32,6 +32,18 @@ def _test_accuracies(one: Series) -> Values:
     return _last(one.table("steps"))["test_accuracy"].dropna().to_dict()
 
 
+def _test_losses(one: Series) -> Values:
+    """Where labels are no classes."""
+    steps = _last(one.table("steps"))
+    return steps.loc[steps["train_accuracy"].isna(), "log_test_loss"].dropna().to_dict()
+
+
+def _weight_norms(one: Series) -> Values:
+    """Where the loss is no function of margins, so that weights end somewhere."""
+    steps = _last(one.table("steps"))
+    return steps.loc[steps["margin"].isna(), "weight_norm"].dropna().to_dict()
+
+
 def _effective(one: Series) -> Values:
     """`(sum n_u)^2 / sum n_u^2` of the first layer."""
     rows = _last_neurons(one)
@@ -55,6 +67,7 @@ def _start_cosines(one: Series) -> Values:
 def _slopes(one: Series) -> Values:
     """Of `log ||grad_u L||` against `log ||w_u||` over the active neurons of a layer, all layers together."""
     rows = _last_neurons(one).dropna(subset=["log_gradient_norm"]).query(f"norm_ratio >= {ACTIVE_RATIO}")
+    rows = rows.iloc[:0] if _weight_norms(one) else rows  # of the limit of losses of margins
     found = {}
     for seed, own in rows.assign(log_norm=np.log(rows["weight_norm"])).groupby("seed"):
         x, y = (own[name] - own.groupby("layer")[name].transform("mean") for name in ("log_norm", "log_gradient_norm"))
@@ -83,6 +96,8 @@ def _last_neurons(one: Series) -> pd.DataFrame:
 
 PANELS: dict[str, Callable[[Series], Values]] = {
     r"normalized margin $q/\|w\|^L$": _margins,
+    "log test loss (nats)": _test_losses,
+    r"weight norm $\|w\|$": _weight_norms,
     "effective neurons, first layer": _effective,
     "cosine of the first layer with its start": _start_cosines,
     r"slope of $\log\|\nabla_u \mathcal{L}\|$ against $\log\|w_u\|$": _slopes,

@@ -1,10 +1,10 @@
 """The family between SWN and EWN: training at its ends, and the limit that it has at P = 2."""
 
-import cvxpy
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.optim.group_margin import share
 from wnexp import runner
 from wnexp.runner import reopen
 
@@ -39,15 +39,6 @@ def test_the_ends_train_as_swn_and_ewn(tmp_path, power, norm, words):
         np.testing.assert_allclose(there, want[column][depth > 1], rtol=1e-6)
 
 
-def largest(x, y, power):
-    """The largest `min s_ij(W) / (sum_u ||w_u||^(2/P))^(P/2)` over `W (d, classes)`, a convex program up to `P = 2`."""
-    weights, classes = cvxpy.Variable((x.shape[1], y.max() + 1)), y.max() + 1
-    scores = x @ weights
-    limits = [scores[i, y[i]] - scores[i, j] >= 1 for i in range(len(y)) for j in range(classes) if j != y[i]]
-    penalty = cvxpy.sum(cvxpy.power(cvxpy.norm(weights, 2, axis=0), 2 / power))
-    return cvxpy.Problem(cvxpy.Minimize(penalty), limits).solve(solver=cvxpy.CLARABEL) ** (-power / 2)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["norm=swn", "norm=power", "norm=ewn"])
 def test_a_linear_model_of_several_classes_tends_to_the_margin_of_its_own_power(tmp_path, norm):
@@ -55,12 +46,6 @@ def test_a_linear_model_of_several_classes_tends_to_the_margin_of_its_own_power(
     words = ("model.activation=linear", "model.depth=1", "data.classes=3", "optimizer=flow", "loss=cross_entropy")
     run = runner.train((*NETWORK, *words, norm, "model.init=normal", "stop.log_loss=-10000"), tmp_path)
     data, (weights,) = reopen(run).dataset, run.weights(0, "final").values()
-    scores = data.train_x @ weights
-    others = np.where(np.eye(3, dtype=bool)[data.train_y], -np.inf, scores).max(axis=1)
-    margin = (scores[np.arange(len(scores)), data.train_y] - others).min()
-    shares = []
-    for power in (1, 2):
-        size = np.sum(np.linalg.norm(weights, axis=0) ** (2 / power)) ** (power / 2)
-        shares.append(margin / size / largest(data.train_x, data.train_y, power))
+    shares = [share(weights, data.train_x, data.train_y, power) for power in (1, 2)]
     own = {"norm=swn": [True, False], "norm=power": [False, True], "norm=ewn": [False, False]}[norm]
     assert [share > 0.9995 for share in shares] == own and max(shares) < 1 + 1e-6 and min(shares) < 0.97

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from tests.optim.test_family import largest
+from tests.optim.group_margin import share
 from wnexp import runner
 from wnexp.runner import reopen
 from wnexp.theory.largest_margin import largest_margin
@@ -65,11 +65,7 @@ def test_a_penalty_on_parameters_ends_at_the_margin_of_the_norm_s_own_power(tmp_
         words = ("data.classes=3", "data.inputs=4", "data.train_per_class=6", "model.init=normal", "norm=power")
         words += ("loss=exponential", f"loss.penalty={penalty}", "loss.log_penalty=-100", "stop.log_loss=-10000")
         _, data, weights = trained(tmp_path / penalty, *words, "stop.max_steps=200000")
-        w = weights["layers.0.weight"]
-        scores = data.train_x @ w
-        others = np.where(np.eye(3, dtype=bool)[data.train_y], -np.inf, scores).max(axis=1)
-        margin, sizes = (scores[np.arange(len(scores)), data.train_y] - others).min(), np.linalg.norm(w, axis=0)
-        shares = [margin / (sizes ** (2 / p)).sum() ** (p / 2) / largest(data.train_x, data.train_y, p) for p in (1, 2)]
+        shares = [share(weights["layers.0.weight"], data.train_x, data.train_y, power) for power in (1, 2)]
         gaps[penalty] = 1 - np.array(shares)
     assert (gaps["weights"] < [0.01, 1]).all() and gaps["weights"][1] > 0.03, gaps
     assert (gaps["parameters"] < [1, 0.01]).all() and gaps["parameters"][0] > 0.03, gaps

@@ -30,8 +30,8 @@ class Model:
 
     init: str = setting(
         "uniform",
-        "uniform: in (-1,1)/sqrt(fan-in); positive: in (0,1)/sqrt(fan-in); normal: variance 2/fan-in; same_function: "
-        "linear nets of any depth alike",
+        "uniform: in (-1,1)/sqrt(fan-in); positive: in (0,1)/sqrt(fan-in); normal: variance 2/fan-in; "
+        "same_function: linear nets alike",
     )
     init_scale: float = setting(1.0, "factor of the trained initial weights, of every layer; biases stay", above=0)
     initial_weights: str | None = setting(

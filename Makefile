@@ -13,7 +13,7 @@ BIN := .venv/bin
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
-	$(BIN)/wnexp plot
+	$(BIN)/wnexp plot outputs/lin_sep/norm=ewn
 	@echo "The figures are in outputs/lin_sep/norm=ewn/figures/"
 
 test: .venv/tests-installed

@@ -14,7 +14,11 @@ from wnexp.training.options import OPTIONS
 def test_users_mistakes_are_explained_and_our_faults_are_not():
     assert explain_hydra(HydraException("one\n\n two \nthree"), OPTIONS) == "one\ntwo"
     assert explain_hydra(YAMLError("one\n  two"), OPTIONS) == "one two"
-    assert explain_hydra(ValueError("a bug"), OPTIONS) is None
+    assert explain_hydra(ValueError("a bug"), OPTIONS) is None and explain_hydra(RuntimeError("x"), OPTIONS) is None
+    lacking = explain_hydra(RuntimeError('Could not detect "srun", are you indeed on a slurm cluster?'), OPTIONS)
+    assert (
+        lacking == "hydra/launcher=submitit_slurm: no Slurm here, its srun is not found; allowed here: submitit_local"
+    )
 
 
 def test_a_default_that_depends_on_a_choice_and_lacks_it_names_the_others():

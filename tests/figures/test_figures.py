@@ -199,13 +199,21 @@ def test_a_run_with_a_damaged_table_is_left_out(runs, tmp_path, monkeypatch, cap
 @pytest.mark.slow
 def test_processes_share_the_figures(runs, tmp_path, monkeypatch):
     alone = figures.plot([runs / "lin_sep"], tmp_path / "alone")
-    monkeypatch.setattr(figures, "MOST_PROCESSES", 3)
     monkeypatch.setattr(figures, "cores", lambda: 3)
-    shared = figures.plot([runs / "lin_sep"], tmp_path / "shared")
+    shared = figures.plot([runs / "lin_sep"], tmp_path / "shared", processes=3)
     assert [path.name for path in shared] == [path.name for path in alone]
     check_pictures(alone)
     for one, other in zip(alone, shared, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+
+
+@pytest.mark.slow
+def test_a_script_without_a_main_guard_draws(runs, tmp_path):
+    script = tmp_path / "script.py"
+    lines = ("from pathlib import Path", "import wnexp.figures as figures")
+    script.write_text("\n".join([*lines, f"print(len(figures.plot([Path({str(runs / 'lin_sep')!r})], Path('to'))))"]))
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and int(done.stdout) == len(list((tmp_path / "to").iterdir())), done.stderr
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wnexp.figures.series import load_series, telling_apart
+from wnexp.figures.series import _natural, load_series, telling_apart
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():
@@ -44,3 +44,9 @@ def test_of_many_series_some_are_drawn_from_the_first_to_the_last(runs, tmp_path
     assert "19 series of runs, 4 of them are drawn (--most N draws more)" in capsys.readouterr().err
     assert [one.config["optimizer.step_size"] for one in series] == pytest.approx([0.001, 0.007, 0.014, 0.02])
     assert len(load_series(found[:4], 4)) == 4
+
+
+def test_numbers_in_labels_are_sorted_by_their_values():
+    labels = ["model.widths=[32]", "model.widths=[8]", "model.widths=[16]", "snapshots=-100", "snapshots=-10", "a=1e-3"]
+    want = ["a=1e-3", "model.widths=[8]", "model.widths=[16]", "model.widths=[32]", "snapshots=-100", "snapshots=-10"]
+    assert sorted(labels, key=_natural) == want

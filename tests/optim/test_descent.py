@@ -14,6 +14,7 @@ from tests.helpers import (
     mlp,
     outcomes,
     points_of,
+    prepared,
     run,
 )
 
@@ -111,3 +112,21 @@ def test_how_deep_the_lagging_and_the_present_reference_go(norm):
     stalled = ends.pop(("previous", 1.1))
     assert stalled[0] == "step_underflow" and stalled[1] > -500
     assert {outcome for outcome, _ in ends.values()} == {"target_reached"}, ends
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "own", "end"),
+    [
+        ("gd", ("step_size=0.001",), " up to optimizer.step_size_cap=0.01"),
+        ("sgd", ("step_size=1",), ""),
+        ("gd", ("step_size=0.1",), None),  # above its cap it stays
+        ("gd", (), None),
+        ("gd_constant", ("step_size=0.1",), None),
+    ],
+)
+def test_a_step_size_that_is_a_start_alone_is_said_to_be_one(optimizer, own, end):
+    notes = prepared(f"optimizer={optimizer}", *(f"optimizer.{word}" for word in own)).notes
+    found = [note for note in notes if "is where the step size starts" in note]
+    assert len(found) == (end is not None) and all(
+        note.endswith(f"1.1 a step,{end}" if end else "a step") for note in found
+    )

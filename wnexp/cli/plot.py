@@ -45,6 +45,6 @@ def run(arguments: Namespace) -> int:
 
     most = figures.MOST_SERIES if arguments.most is None else arguments.most
     with Bar() as bar:
-        files = figures.plot(arguments.paths, arguments.to, most, bar.of_count)
+        files = figures.plot(arguments.paths, arguments.to, most, bar.of_count, figures.MOST_PROCESSES)
     print(*files, sep="\n")
     return 0

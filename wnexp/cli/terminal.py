@@ -12,6 +12,7 @@ from wnexp.errors import UserError
 from wnexp.runner import Listener, LiveRun
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
+from wnexp.runs.status import RUNNING
 
 _MOST_PERCENTS = 10
 RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
@@ -160,7 +161,7 @@ def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
     failed = [report for report in reports if "error" in report]
     elsewhere = sum("elsewhere" in report for report in reports)
     if failed:
-        print(f"{len(failed)} of {len(reports)} jobs failed; the same command runs only those again:")
+        print(f"{len(failed)} of {len(reports)} jobs failed; mended, the same command leaves the others as they are:")
     for report in failed:
         print(f"  {shown(Path(report['directory']))}: {report['error']}")
     if elsewhere:
@@ -186,6 +187,7 @@ def _run_row(run: Run, state: str | None = None) -> list[Any]:
     except UserError:  # nothing there, or nothing readable
         return [shown(run.directory), state or "unreadable run.json", 0, "-", "-", "-", "-"]
     outcomes = ", ".join(sorted({entry["outcome"] for entry in status.seeds})) or "-"
+    outcomes = outcomes if state == RUNNING else outcomes.replace(RUNNING, "unfinished")
     worst = max((entry["log_loss"] for entry in status.seeds if entry["log_loss"] is not None), default=None)
     seconds = f"{status.wall_seconds:.1f}"
     return [shown(run.directory), state, len(status.seeds), outcomes, status.steps, _number(worst, ".6g"), seconds]

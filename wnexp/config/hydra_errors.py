@@ -21,9 +21,11 @@ def explain_hydra(error: BaseException, options: Options) -> str | None:
     """The message for a user's mistake that Hydra found, or None for an error that is no such thing."""
     if isinstance(error, YAMLError):
         return " ".join(str(error).split())
+    text = str(error)
+    if isinstance(error, RuntimeError) and "srun" in text:
+        return "hydra/launcher=submitit_slurm: no Slurm here, its srun is not found; allowed here: submitit_local"
     if not isinstance(error, (HydraException, OmegaConfBaseException)):
         return None
-    text = str(error)
     if isinstance(error, OverrideParseException):
         if "=" not in (error.override or ""):
             return f"'{error.override}' is not a setting; GROUP=OPTION or KEY=VALUE is expected"

@@ -76,16 +76,19 @@ def plot(
     target: Path | None = None,
     most: int = MOST_SERIES,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    processes: int = 1,
 ) -> list[Path]:
     """Draw every figure that the runs at `paths` allow (default: the newest run) and return the files written.
 
     Of more than `most` series so many are drawn, with a line on standard error. `progress` is told what is being done,
-    and how many of the figures are. Raises `UserError` where there are no runs or no records.
+    and how many of the figures are. More `processes` than one draw more quickly, and start the caller's script again,
+    which must then be written for that (`if __name__ == "__main__":`). Raises `UserError` where there are no runs or no
+    records.
     """
     runs = tuple(reader.runs_at(paths))
     folder = target if target is not None else Path(os.path.commonpath(runs)) / "figures"
     progress(f"reading {len(runs)} run{'s' * (len(runs) > 1)}", 0, len(FIGURES))
-    others = min(MOST_PROCESSES, cores()) - 1
+    others = min(processes, cores()) - 1
     with ProcessPoolExecutor(max(1, others), get_context("spawn")) as pool:
         futures: dict[str, Future[list[Path]]] = {}
         try:

@@ -5,6 +5,7 @@
 # pyright: reportGeneralTypeIssues=false
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,12 +167,18 @@ def load_series(
         say(
             f"{without} of {len(series)} series have a loss that is no function of margins: their margins are not drawn"
         )
-    series.sort(key=lambda one: (*_rank(one.law), one.label))
+    series.sort(key=lambda one: (*_rank(one.law), *_natural(one.label)))
     distinct_norms = len({one.norm for one in series}) == len(series)
     for index, one in enumerate(series):
         colour = law_colour(one.law) if distinct_norms else None
         one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
     return series
+
+
+def _natural(label: str) -> list[tuple[float, str]]:
+    """A key that sorts numbers in texts by their values."""
+    parts = re.split(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", label)
+    return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]
 
 
 def _rank(law: Mapping[str, Any] | None) -> tuple[bool, bool, float]:

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State, moved
-from wnexp.settings import setting
+from wnexp.settings import setting, settings
 
 DECAY = "decoupled: parameters shrink by 1 - step * weight_decay"
 _DEEP_START = -20.0  # nats, where a first step of `lr L` begins to drown in rounding
@@ -73,6 +73,16 @@ class LossBased(Rule):
     @property
     def has_time(self):
         return not self.weight_decay
+
+    def notes(self, network, samples):
+        start, cap = settings(LossBased)["step_size"].value, self.step_size_cap
+        if self.step_size == start or (cap is not None and self.step_size >= cap):
+            return []
+        end = "" if cap is None else f", up to optimizer.step_size_cap={cap:g}"
+        return [
+            f"optimizer.step_size={self.step_size:g} is where the step size starts: it grows by "
+            f"optimizer.factor={self.factor:g} a step{end}"
+        ]
 
     def notes_at(self, log_loss):
         if self.first_reference == "start" or log_loss > _DEEP_START:

@@ -62,11 +62,13 @@ class Epochs(LossBased):
             raise UserError("optimizer.batch_size=null: mini-batches need an integer of at least 1")
 
     def notes(self, network, samples):
+        found = super().notes(network, samples)
         if self.batch_size is None or self.batch_size <= samples:
-            return []
+            return found
         return [
+            *found,
             f"optimizer.batch_size={self.batch_size} is more than the {samples} training samples; an epoch is one step "
-            "on all of them"
+            "on all of them",
         ]
 
     def init(self, problem, parameters, hyperparameters):

@@ -19,7 +19,7 @@ from wnexp.runs.status import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-STOPPED = "stopped"  # says that it runs, but no process does: killed; the same command resumes it
+STOPPED = "stopped"  # by a signal, or killed, so that it says that it runs; the same command resumes it
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class Run:
     @property
     def state(self) -> str:
         """running, finished, failed, or `STOPPED`."""
-        found = self.status.status
-        return STOPPED if found == status.RUNNING and not lock.is_held(self.directory) else found
+        found = self.status
+        killed = found.status == status.RUNNING and not lock.is_held(self.directory)
+        return STOPPED if killed or (found.status == status.FAILED and found.error in status.STOPPED) else found.status
 
     @property
     def seeds(self) -> list[int]:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.helpers import SMALL, compose, prepared
 from tests.invariants import columns_of
-from wnexp import runner
+from wnexp import runner, signals
 from wnexp.data.generated import LinSep
 from wnexp.errors import UserError
 from wnexp.measures import MEASURES
@@ -56,7 +56,15 @@ def test_run_directory_holds_the_contract(inside, tmp_path):
     assert described["status"] == "finished" and described["precision"] == "float64" and described["device"] == "cpu"
     assert [entry["outcome"] for entry in described["seeds"]] == ["target_reached"] * 2
     assert all(entry["log_loss"] <= -40 for entry in described["seeds"])
-    assert {"steps", "attempts", "wall_seconds", "compile_seconds", "versions", "git_commit"} <= described.keys()
+    assert {
+        "steps",
+        "attempts",
+        "wall_seconds",
+        "compile_seconds",
+        "versions",
+        "git_commit",
+        "code",
+    } <= described.keys()
 
     steps = pd.read_parquet(folder / "steps.parquet")
     assert steps.columns.tolist() == columns_of("steps")
@@ -476,6 +484,24 @@ def test_listeners_hear_of_a_failure_and_so_does_whoever_asked(tmp_path, monkeyp
     assert events.seen[-1] == ("failed", reason)
     assert Run(tmp_path / "run").status.error == reason
     assert Run(tmp_path / "run").state == (STOPPED if reason in statuses.STOPPED else "failed")
+
+
+def test_a_signal_is_not_lost_where_nothing_can_be_written(tmp_path, monkeypatch):
+    """A sweep would go on with its next job."""
+    whole = Session.chunk
+
+    def gone(self, attempts):
+        if attempts:
+            os.kill(os.getpid(), signal.SIGTERM)
+            monkeypatch.setattr(writer.status, "write", broken)
+        return whole(self, min(attempts, 10))
+
+    def broken(*arguments, **more):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "run.json")
+
+    monkeypatch.setattr(Session, "chunk", gone)
+    with signals.raising(), pytest.raises(signals.Terminated, match=r"run\.json: No such file"):
+        runner.run_in(tmp_path / "run", compose(*WATCHED))
 
 
 def test_a_run_from_python(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """Where a run starts or goes on: from its initial weights, from its checkpoint, or further than that was made for."""
 
 import platform
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +13,7 @@ import numpy as np
 
 from wnexp.config.schema import Config
 from wnexp.errors import UserError
-from wnexp.runs import further, identity, status
+from wnexp.runs import code, further, identity, status
 from wnexp.runs.further import Stored
 from wnexp.runs.status import Status
 from wnexp.runs.writer import Records
@@ -142,21 +141,11 @@ def _first_status(config: Config, session: Session, stored: Status | None) -> St
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         device=session.platform,
         precision=config.precision,
-        git_commit=_git_commit(),
+        code=code.fingerprint(),
+        git_commit=code.commit(),
         command=" ".join(sys.argv),
         law=session.law,
         rule={"geometry": session.rule.geometry, "gap_power": session.rule.gap_power},
         earlier_seconds=stored.wall_seconds if stored else 0.0,
         extra=stored.extra if stored else {},
     )
-
-
-def _git_commit() -> str | None:
-    """The commit of the checkout that this code was imported from; None for an installed package."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
-        return done.stdout.strip() if done.returncode == 0 else None
-    return None

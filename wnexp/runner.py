@@ -130,6 +130,7 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             reason = explain(error) or f"{type(error).__name__}: {error}"
             run.records.fail(reason)
             _tell(listeners, "failed", run, reason)
+            stop.check(reason)  # what ends a sweep must not be lost in what ends a job
             raise
         if run.records.directory != directory:
             further.take_place(directory)

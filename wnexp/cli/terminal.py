@@ -10,6 +10,7 @@ from typing import Any
 from wnexp.cli.progress import Bar
 from wnexp.errors import UserError
 from wnexp.runner import Listener, LiveRun
+from wnexp.runs.code import fingerprint
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
 from wnexp.runs.status import RUNNING
@@ -34,7 +35,8 @@ class TrainListener(Listener):
 
     def skipped(self, directory: Path) -> None:
         self.was_skipped = True
-        print(f"{shown(directory)}: finished earlier, not run again (overwrite=true runs it again)")
+        by = "" if Run(directory).status.code == fingerprint() else " by other code"
+        print(f"{shown(directory)}: finished earlier{by}, not run again (overwrite=true runs it again)")
 
     def started(self, run: LiveRun) -> None:
         for note in [*run.session.notes, *run.records.notes]:

@@ -119,6 +119,8 @@ def load_series(
 ) -> list[Series]:
     """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records.
 
+    What is recorded and saved on the way makes no other series; other code does.
+
     A run that cannot be read is left out, and of more than `most` series all but so many, spread over their order; each
     with a line to `say`, on standard error.
     """
@@ -127,7 +129,7 @@ def load_series(
         try:
             if "steps" not in run.tables:
                 continue
-            key = {name: value for name, value in run.config.items() if name not in ("seed", "seeds")}
+            key = {name: value for name, value in _what(run).items() if not _changes_no_number(name)}
         except UserError as error:
             say(f"left out: {error}")
             continue
@@ -149,18 +151,18 @@ def load_series(
     if not groups:
         more = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
         raise UserError(f"{shown(Path(directories[0]))}{more}: no records to draw")
-    configs = [status.config for status, *_ in groups.values()]
+    configs = [_what(sources[0]) for *_, sources in groups.values()]
     names = telling_apart(configs)
     series = [
         Series(
             status.config,
             members,
-            {name: _text(status.config.get(name)) for name in names},
+            {name: _text(config.get(name)) for name in names},
             status.law,
             rule=status.rule,
             sources=sources,
         )
-        for status, members, sources in groups.values()
+        for config, (status, members, sources) in zip(configs, groups.values(), strict=True)
     ]
     without = sum(bool(one.table("steps").reindex(columns=["margin"]).isna().to_numpy().all()) for one in series)
     if without:
@@ -173,6 +175,15 @@ def load_series(
         colour = law_colour(one.law) if distinct_norms else None
         one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
     return series
+
+
+def _what(run: Run) -> dict[str, Any]:
+    """The configuration and the code."""
+    return run.config | {"code": run.status.code or "unknown"}
+
+
+def _changes_no_number(name: str) -> bool:
+    return name in ("seed", "seeds", "snapshots") or name.startswith("record.")
 
 
 def _natural(label: str) -> list[tuple[float, str]]:
@@ -197,7 +208,7 @@ def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     A step rule or a target that an experiment sets by norm follows from the norm; whatever differs as the data set
     does follows from the data set; settings that differ as the step rule does, from it; a file's digest from its name.
     """
-    names = sorted({name for config in configs for name in config} - {"seed", "seeds"})
+    names = sorted(name for name in {name for config in configs for name in config} if not _changes_no_number(name))
     differing = [name for name in names if len({_text(config.get(name)) for config in configs}) > 1]
 
     def follows(name: str) -> bool:
@@ -208,7 +219,7 @@ def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         pairs = {(*(_text(config.get(key)) for key in sources), _text(config.get(name))) for config in configs}
         return bool(sources) and len(pairs) == len({pair[:-1] for pair in pairs})
 
-    kept = [name for name in differing if name in ("norm.name", "data.name") or not follows(name)]
+    kept = [name for name in differing if name in ("norm.name", "data.name", "code") or not follows(name)]
     return sorted(kept, key=lambda name: name != "norm.name")
 
 

@@ -33,6 +33,7 @@ class Status:
     versions: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     precision: str = ""
+    code: str = ""  # fingerprint of the source; empty in runs that did not say
     git_commit: str | None = None
     command: str = ""
     earlier_seconds: float = 0.0  # of the processes before this one
@@ -54,6 +55,7 @@ _PERHAPS |= dict.fromkeys(("wall_seconds", "compile_seconds", "loop_seconds", "e
 _PERHAPS |= {
     "git_commit": str | None,
     "command": str,
+    "code": str,
     "error": str | None,
     "law": dict | None,
     "rule": dict,

@@ -17,6 +17,8 @@ from tests.helpers import (
     prepared,
     run,
 )
+from wnexp.errors import UserError
+from wnexp.optim import OPTIMIZERS
 
 DEEP = mlp(2, (5,), 1, "linear")
 
@@ -130,3 +132,20 @@ def test_a_step_size_that_is_a_start_alone_is_said_to_be_one(optimizer, own, end
     assert len(found) == (end is not None) and all(
         note.endswith(f"1.1 a step,{end}" if end else "a step") for note in found
     )
+
+
+def test_a_loss_based_rule_with_a_memory_has_the_notes_of_both_and_no_time():
+    words = ("optimizer=momentum", "optimizer.step_size=0.001", "optimizer.decay=2", "optimizer.batch_size=100")
+    notes = prepared(*words).notes
+    assert [any(part in note for note in notes) for part in ("finite length", "is more than", "starts: it grows")] == [
+        True
+    ] * 3
+    assert not OPTIMIZERS["momentum"].has_time and OPTIMIZERS["gd"].has_time
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "gd_constant", "sgd", "momentum", "adam"])
+def test_a_decay_that_takes_all_at_once_is_refused(optimizer):
+    words = (f"optimizer={optimizer}", "optimizer.step_size=0.1")
+    with pytest.raises(UserError, match="takes all of the parameters in a step"):
+        prepared(*words, "optimizer.weight_decay=10")
+    prepared(*words, "optimizer.weight_decay=9")

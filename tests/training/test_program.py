@@ -83,6 +83,7 @@ def another(found):
         return next(word for word in words if word != found.value)
     special = {
         "channels": [3],
+        "weight_decay": 0.5,
         "fixed_output": [1.0] * 8,
         "widths": [5, 5],
         "depth": 4,

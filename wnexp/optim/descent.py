@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from wnexp.errors import UserError
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State, moved
 from wnexp.settings import setting, settings
 
@@ -72,16 +73,22 @@ class LossBased(Rule):
 
     @property
     def has_time(self):
-        return not self.weight_decay
+        return super().has_time and not self.weight_decay
+
+    def check(self, network, norm, precision):
+        super().check(network, norm, precision)
+        check_decay(self.weight_decay, self.step_size)
 
     def notes(self, network, samples):
+        found = super().notes(network, samples)
         start, cap = settings(LossBased)["step_size"].value, self.step_size_cap
         if self.step_size == start or (cap is not None and self.step_size >= cap):
-            return []
+            return found
         end = "" if cap is None else f", up to optimizer.step_size_cap={cap:g}"
         return [
+            *found,
             f"optimizer.step_size={self.step_size:g} is where the step size starts: it grows by "
-            f"optimizer.factor={self.factor:g} a step{end}"
+            f"optimizer.factor={self.factor:g} a step{end}",
         ]
 
     def notes_at(self, log_loss):
@@ -135,6 +142,15 @@ def shrunk(parameters, step_size: Array, hyperparameters: Hyperparameters):
     """The parameters times `1 - step_size * weight_decay`; without decay untouched, or their product might round."""
     decay = hyperparameters["weight_decay"]
     return jax.tree.map(lambda p: jnp.where(decay > 0, (1 - step_size * decay) * p, p).astype(p.dtype), parameters)
+
+
+def check_decay(weight_decay: float, step_size: float) -> None:
+    """Raise `UserError` where the first step would leave nothing of the parameters, or turn them round."""
+    if step_size * weight_decay >= 1:
+        raise UserError(
+            f"optimizer.weight_decay={weight_decay:g} with optimizer.step_size={step_size:g} takes all of the "
+            "parameters in a step; allowed: a product below 1"
+        )
 
 
 def counted(log_eta: Array, hyperparameters: Hyperparameters) -> Array:
@@ -193,6 +209,9 @@ class ConstantGradientDescent(Rule):
     @property
     def has_time(self):
         return not self.weight_decay
+
+    def check(self, network, norm, precision):
+        check_decay(self.weight_decay, self.step_size)
 
     def hyperparameters(self):
         return {"step_size": self.step_size, "weight_decay": self.weight_decay}

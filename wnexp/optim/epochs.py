@@ -58,6 +58,7 @@ class Epochs(LossBased):
         return False
 
     def check(self, network, norm, precision):
+        super().check(network, norm, precision)
         if self.batch_size is None:
             raise UserError("optimizer.batch_size=null: mini-batches need an integer of at least 1")
 

@@ -22,7 +22,7 @@ from jaxtyping import Array
 
 from wnexp.errors import UserError
 from wnexp.optim.base import Hyperparameters, Problem, Proposal, Rule, State
-from wnexp.optim.descent import DECAY, counted, first_log_reference, judged, look
+from wnexp.optim.descent import DECAY, check_decay, counted, first_log_reference, judged, look
 from wnexp.optim.epochs import over_batches
 from wnexp.optim.frame import Memory, emptied, faded, in_units_of
 from wnexp.settings import setting
@@ -79,6 +79,7 @@ class Transformed(Rule):
         return True
 
     def check(self, network, norm, precision):
+        check_decay(self.weight_decay, self.step_size)
         for name in ("b1", "b2"):
             if (given := getattr(self, name, 0.0)) and float(np.dtype(precision).type(given)) >= 1:
                 raise UserError(f"optimizer.{name}={given} is 1 in {precision}: a memory that learns nothing")

@@ -16,6 +16,7 @@ import pandas as pd
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.nn.law import Law
+from wnexp.nn.losses import MarginLoss
 from wnexp.nn.network import Network
 from wnexp.nn.weightnorm import NORMS
 from wnexp.runner import Reopened, reopen
@@ -144,6 +145,8 @@ class TrainedRun:
 
     def silent(self, seed: SeedRecords) -> str | None:
         """Why no claim is about a seed; None if claims are."""
+        if not isinstance(self.config.loss, MarginLoss):
+            return "its loss is no function of margins"
         if not np.isfinite(seed.steps["margin"][-1]) or not np.isfinite(seed.depth[-1]):
             return f"not finite ({self.outcomes.get(seed.seed)})"
         if seed.steps["margin"][-1] <= 0:

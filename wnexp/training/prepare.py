@@ -41,6 +41,8 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     if not isinstance(program.loss, MarginLoss):
         session.notes.append("the loss is no function of margins: columns and figures of margins are left out")
     penalty = config.loss.log_penalty
+    if penalty is None and config.loss.penalty != type(config.loss)().penalty:
+        session.notes.append(f"loss.penalty={config.loss.penalty} changes nothing without loss.log_penalty")
     if penalty is not None and session.target < penalty:
         session.notes.append(
             f"loss.log_penalty={penalty:g} keeps what is minimized above it by the log of what it is on: the "

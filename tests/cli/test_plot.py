@@ -73,7 +73,7 @@ def test_the_bar_is_told_how_many_figures_are_done(trained, monkeypatch, drawn):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("differing", ["optimizer.step_size", "seed"])
-def test_three_hundred_runs_take_less_than_twenty_seconds_of_a_processor(tmp_path, differing):
+def test_three_hundred_runs_take_less_than_a_minute_of_a_processor(tmp_path, differing):
     """As series of their own, of which some are drawn, and as one."""
     runner.run_in(tmp_path / "made", compose("norm=ewn", "seeds=2", "stop.log_loss=-20"))
     status = json.loads((tmp_path / "made/run.json").read_text())
@@ -86,4 +86,4 @@ def test_three_hundred_runs_take_less_than_twenty_seconds_of_a_processor(tmp_pat
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0 and done.stderr.count("\n") == (differing != "seed"), done.stderr
-    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 20
+    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 60  # quadratic joining took minutes

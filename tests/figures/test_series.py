@@ -1,12 +1,14 @@
-"""What series of runs are called."""
+"""What series of runs are called, in which order they come, and what joining their tables costs."""
 
 import json
 import shutil
+import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from wnexp.figures.series import _natural, load_series, telling_apart
+from wnexp.figures.series import Series, _natural, load_series, telling_apart
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():
@@ -50,3 +52,18 @@ def test_numbers_in_labels_are_sorted_by_their_values():
     labels = ["model.widths=[32]", "model.widths=[8]", "model.widths=[16]", "snapshots=-100", "snapshots=-10", "a=1e-3"]
     want = ["a=1e-3", "model.widths=[8]", "model.widths=[16]", "model.widths=[32]", "snapshots=-100", "snapshots=-10"]
     assert sorted(labels, key=_natural) == want
+
+
+def test_joining_the_tables_of_many_runs_costs_in_proportion_to_them():
+    """Four times the runs: some four times the processor, sixteen times if each run looked at all before it."""
+
+    def cost(runs):
+        tables = [{"steps": pd.DataFrame({"seed": [seed] * 3, "step": [0, 1, 2]})} for seed in range(runs)]
+        best = float("inf")
+        for _ in range(3):
+            one, began = Series(config={}, runs=tables, settings={}), time.process_time()
+            assert len(one.table("steps")) == 3 * runs
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert cost(800) < 8 * cost(200)

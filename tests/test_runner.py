@@ -483,7 +483,7 @@ def test_listeners_hear_of_a_failure_and_so_does_whoever_asked(tmp_path, monkeyp
     assert [name for name, _ in events.seen] == ["started", "snapshot", "snapshot", "chunk", "failed"]
     assert events.seen[-1] == ("failed", reason)
     assert Run(tmp_path / "run").status.error == reason
-    assert Run(tmp_path / "run").state == (STOPPED if reason in statuses.STOPPED else "failed")
+    assert Run(tmp_path / "run").state == (STOPPED if reason == statuses.INTERRUPTED else "failed")
 
 
 def test_a_signal_is_not_lost_where_nothing_can_be_written(tmp_path, monkeypatch):

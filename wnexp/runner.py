@@ -122,7 +122,7 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             run.status.compile_seconds = time.monotonic() - compile_began
             _train(run, listeners, began, stop)
         except (KeyboardInterrupt, signals.Terminated) as signal:
-            reason = status.STOPPED[0] if isinstance(signal, KeyboardInterrupt) else status.STOPPED[1]
+            reason = status.INTERRUPTED if isinstance(signal, KeyboardInterrupt) else status.TERMINATED
             signal.args = (_RESUMES if run.records.fail(reason) else _STARTS_AGAIN,)
             _tell(listeners, "failed", run, reason)
             raise

@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +129,18 @@ def test_runs_that_died_or_are_damaged_are_shown_as_such(tmp_path, capsys):
         str(tmp_path / "torn"): "unreadable"
     }
     assert "overwrite=true" in captured.err
+
+
+def test_seeds_of_a_run_that_goes_on_no_longer_are_unfinished(tmp_path, capsys):
+    seeds = [{"seed": 0, "outcome": "running", "log_loss": -1.5}, {"seed": 1, "outcome": "max_steps", "log_loss": -1.0}]
+    there = {"interrupted": {"status": "failed", "error": "interrupted"}, "dead": {"status": "running"}}
+    folders = [made(tmp_path / name, seeds=seeds, **own) for name, own in (there | {"alive": there["dead"]}).items()]
+    with lock.hold(tmp_path / "alive"):
+        shown_as.print_runs([Run(folder) for folder in folders])
+    rows = {Path(line.split()[0]).name: line for line in capsys.readouterr().out.splitlines()[1:4]}
+    assert rows["alive"].split()[1] == "running" and "max_steps, running" in rows["alive"]
+    for name in ("interrupted", "dead"):
+        assert rows[name].split()[1] == "stopped" and "max_steps, unfinished" in rows[name]
 
 
 @pytest.mark.slow

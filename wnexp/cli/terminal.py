@@ -188,8 +188,8 @@ def _run_row(run: Run, state: str | None = None) -> list[Any]:
         status, state = run.status, state or run.state
     except UserError:  # nothing there, or nothing readable
         return [shown(run.directory), state or "unreadable run.json", 0, "-", "-", "-", "-"]
-    outcomes = ", ".join(sorted({entry["outcome"] for entry in status.seeds})) or "-"
-    outcomes = outcomes if state == RUNNING else outcomes.replace(RUNNING, "unfinished")
+    names = {} if run.state == RUNNING else {RUNNING: "unfinished"}  # of seeds of a run that goes on no longer
+    outcomes = ", ".join(sorted({names.get(entry["outcome"], entry["outcome"]) for entry in status.seeds})) or "-"
     worst = max((entry["log_loss"] for entry in status.seeds if entry["log_loss"] is not None), default=None)
     seconds = f"{status.wall_seconds:.1f}"
     return [shown(run.directory), state, len(status.seeds), outcomes, status.steps, _number(worst, ".6g"), seconds]

@@ -54,7 +54,7 @@ class Run:
         """running, finished, failed, or `STOPPED`."""
         found = self.status
         killed = found.status == status.RUNNING and not lock.is_held(self.directory)
-        return STOPPED if killed or (found.status == status.FAILED and found.error in status.STOPPED) else found.status
+        return STOPPED if killed or found.error in (status.INTERRUPTED, status.TERMINATED) else found.status
 
     @property
     def seeds(self) -> list[int]:

@@ -14,7 +14,7 @@ from wnexp.runs.files import previous, write_atomically
 
 SCHEMA = 2  # 1: before settings belonged to options
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
-STOPPED = ("interrupted", "terminated")  # errors of a run that has failed by nothing but a signal
+INTERRUPTED, TERMINATED = "interrupted", "terminated"  # errors of a run that has failed by nothing but a signal
 NAME = "run.json"
 
 

@@ -188,8 +188,9 @@ def _run_row(run: Run, state: str | None = None) -> list[Any]:
         status, state = run.status, state or run.state
     except UserError:  # nothing there, or nothing readable
         return [shown(run.directory), state or "unreadable run.json", 0, "-", "-", "-", "-"]
-    names = {} if run.state == RUNNING else {RUNNING: "unfinished"}  # of seeds of a run that goes on no longer
-    outcomes = ", ".join(sorted({names.get(entry["outcome"], entry["outcome"]) for entry in status.seeds})) or "-"
+    going_on = RUNNING if run.state == RUNNING else "unfinished"
+    found = {going_on if entry["outcome"] == RUNNING else entry["outcome"] for entry in status.seeds}
+    outcomes = ", ".join(sorted(found)) or "-"
     worst = max((entry["log_loss"] for entry in status.seeds if entry["log_loss"] is not None), default=None)
     seconds = f"{status.wall_seconds:.1f}"
     return [shown(run.directory), state, len(status.seeds), outcomes, status.steps, _number(worst, ".6g"), seconds]

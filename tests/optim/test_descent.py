@@ -146,6 +146,15 @@ def test_a_loss_based_rule_with_a_memory_has_the_notes_of_both_and_no_time():
 @pytest.mark.parametrize("optimizer", ["gd", "gd_constant", "sgd", "momentum", "adam"])
 def test_a_decay_that_takes_all_at_once_is_refused(optimizer):
     words = (f"optimizer={optimizer}", "optimizer.step_size=0.1")
-    with pytest.raises(UserError, match="takes all of the parameters in a step"):
+    with pytest.raises(UserError, match=r"takes all of the parameters in a first step of 0\.1"):
         prepared(*words, "optimizer.weight_decay=10")
     prepared(*words, "optimizer.weight_decay=9")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+def test_the_first_step_of_a_schedule_is_what_a_decay_may_not_take_all_in(optimizer):
+    """`lr / 2^decay`."""
+    words = (f"optimizer={optimizer}", "optimizer.step_size=0.1", "optimizer.weight_decay=15")
+    prepared(*words, "optimizer.decay=1")
+    with pytest.raises(UserError, match="takes all"):
+        prepared(*words, "optimizer.decay=0.5")

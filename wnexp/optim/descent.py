@@ -148,8 +148,8 @@ def check_decay(weight_decay: float, step_size: float) -> None:
     """Raise `UserError` where the first step would leave nothing of the parameters, or turn them round."""
     if step_size * weight_decay >= 1:
         raise UserError(
-            f"optimizer.weight_decay={weight_decay:g} with optimizer.step_size={step_size:g} takes all of the "
-            "parameters in a step; allowed: a product below 1"
+            f"optimizer.weight_decay={weight_decay:g} takes all of the parameters in a first step of {step_size:g}; "
+            "allowed: a product below 1"
         )
 
 

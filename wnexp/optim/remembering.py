@@ -58,6 +58,9 @@ class LossScaled(LossBased, Transformed):
         choices=("previous", "present"),
     )
 
+    def check(self, network, norm, precision):
+        super(LossBased, self).check(network, norm, precision)  # a first step may be shorter by the schedule
+
     def hyperparameters(self):
         return super(LossBased, self).hyperparameters() | LossBased.hyperparameters(self)
 

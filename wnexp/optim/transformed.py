@@ -79,7 +79,7 @@ class Transformed(Rule):
         return True
 
     def check(self, network, norm, precision):
-        check_decay(self.weight_decay, self.step_size)
+        check_decay(self.weight_decay, self.step_size / 2**self.decay)
         for name in ("b1", "b2"):
             if (given := getattr(self, name, 0.0)) and float(np.dtype(precision).type(given)) >= 1:
                 raise UserError(f"optimizer.{name}={given} is 1 in {precision}: a memory that learns nothing")

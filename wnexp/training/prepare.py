@@ -10,7 +10,7 @@ from wnexp import resources
 from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
-from wnexp.nn.losses import MarginLoss
+from wnexp.nn.losses import Loss, MarginLoss
 from wnexp.nn.weightnorm import Norm
 from wnexp.training import reach
 from wnexp.training.devices import open_devices
@@ -41,11 +41,11 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     if not isinstance(program.loss, MarginLoss):
         session.notes.append("the loss is no function of margins: columns and figures of margins are left out")
     penalty = config.loss.log_penalty
-    if penalty is None and config.loss.penalty != type(config.loss)().penalty:
+    if penalty is None and config.loss.penalty != Loss.penalty:
         session.notes.append(f"loss.penalty={config.loss.penalty} changes nothing without loss.log_penalty")
     if penalty is not None and session.target < penalty:
         session.notes.append(
-            f"loss.log_penalty={penalty:g} keeps what is minimized above it by the log of what it is on: the "
+            f"loss.log_penalty={penalty:g} keeps what is minimized above it by log R: the "
             f"target {session.target:g} is out of reach, and runs end where no step gets further (step_underflow)"
         )
     if len(seeds) < config.seeds:

@@ -64,7 +64,7 @@ def test_a_setting_of_the_options_swept_over_that_the_default_has_not(inside, tm
 def test_whole_numbers_in_exponent_notation(inside, tmp_path):
     code, out, _ = inside("train", "-m", "stop.max_steps=1e1,2e1", "model.widths=[8.0]")
     assert code == 0 and out.count("max_steps") > 2
-    assert folders(tmp_path / "outputs") == [f"lin_sep/model.widths=[8],stop.max_steps={n}" for n in (10, 20)]
+    assert folders(tmp_path / "outputs") == [f"lin_sep/norm=none,stop.max_steps={n}" for n in (10, 20)]
 
 
 def test_a_failing_job_leaves_the_others(inside, tmp_path):
@@ -77,12 +77,12 @@ def test_a_failing_job_leaves_the_others(inside, tmp_path):
 
 def test_two_sweeps_share_the_work_and_two_commands_do_not(inside, tmp_path):
     """What another process owns is left to it: a sweep has a row that says so, a single command ends with an error."""
-    held = tmp_path / "outputs/lin_sep/seed=0,stop.log_loss=-20"
+    held = tmp_path / "outputs/lin_sep/norm=none,stop.log_loss=-20"
     with lock.hold(held):
         code, out, err = inside("train", "-m", "seed=0,1", *QUICK)
         assert code == 0 and err == "" and "running elsewhere" in out and "1 of 2 jobs are run by another" in out
-        assert f"seed=0,stop.log_loss=-20: it is being run by process {os.getpid()}" in out and "left to it" in out
-        assert folders(tmp_path / "outputs") == ["lin_sep/seed=1,stop.log_loss=-20"]
+        assert f"norm=none,stop.log_loss=-20: it is being run by process {os.getpid()}" in out and "left to it" in out
+        assert folders(tmp_path / "outputs") == ["lin_sep/norm=none,seed=1,stop.log_loss=-20"]
         code, _, err = inside("train", "seed=0", *QUICK)
         assert code == 1 and f"is being run by process {os.getpid()}" in err and len(err.splitlines()) == 1
         assert [path.name for path in held.iterdir()] == [lock.NAME]

@@ -85,7 +85,7 @@ def test_the_defaults_that_hydra_composes_are_those_of_the_prototype(group, name
 
 def test_the_defaults_of_the_run_are_those_of_its_settings():
     composed, _ = whole = composing.compose([], OPTIONS)
-    assert whole.name == "lin_sep/default"
+    assert whole.name == "lin_sep/norm=none"
     for section, known in OPTIONS.sections().items():
         values = composed[section] if section else composed
         assert {key: values[key] for key in known} == {key: one.value for key, one in known.items()}

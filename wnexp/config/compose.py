@@ -52,7 +52,8 @@ class Composed(NamedTuple):
     @property
     def name(self) -> str:
         """Of the run directory, under `outputs`."""
-        return run_directory(self.hydra.runtime.choices, self.hydra.overrides.task)
+        hydra, outputs = self.hydra.runtime, str(self.content.get("outputs"))
+        return run_directory(hydra.choices, self.hydra.overrides.task, hydra.config_sources, outputs)
 
     def config(self, options: Options) -> Config:
         """The checked configuration. Raises `UserError`, also for a word about what the option chosen has not.

@@ -1,9 +1,15 @@
 """What needs Hydra's private modules, and nothing else: if Hydra moves them, this file changes alone."""
 
+import json
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import lru_cache
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra._internal.utils import get_args_parser
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from wnexp.errors import UsageError
 
@@ -17,3 +23,15 @@ def parsed_arguments(words: Sequence[str]) -> Namespace:
     parser = get_args_parser()
     parser.error = refuse
     return parser.parse_args(list(words))
+
+
+@lru_cache(maxsize=64)  # a sweep asks for the same of every job
+def composed(words: tuple[str, ...], sources: str) -> DictConfig:
+    """What Hydra composes from these overrides and `sources`, the JSON of `hydra.runtime.config_sources`.
+
+    While a job is being composed, when the public functions cannot be called. Not to be changed. Raises Hydra's errors.
+    """
+    path = ConfigSearchPathImpl()
+    for source in json.loads(sources):
+        path.append(source["provider"], f"{source['schema']}://{source['path']}")
+    return ConfigLoaderImpl(path).load_configuration("config", list(words), RunMode.RUN)

@@ -14,7 +14,8 @@ FREE = {"errors", "resources", "signals", "settings"}  # the bottom: whoever nee
 # Each line's parts import exactly these parts, together, and those that are free.
 ARROWS = {
     ("__main__",): {"cli"},
-    ("__init__",): {"runner", "runs"},
+    ("__init__",): {"runner", "runs", "collection"},
+    ("collection",): {"figures", "runs"},
     ("cli",): {"__init__", "figures", "theory", "pruning", "runner", "training", "runs", "config"},
     ("theory", "pruning"): {"runner", "training", "runs", "data", "nn"},
     ("figures",): {"runs"},

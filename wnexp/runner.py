@@ -3,6 +3,7 @@
 Data set -> session -> chunks -> records and snapshots. Nothing is printed here; listeners are told what happens.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,15 +15,17 @@ import numpy as np
 
 from wnexp import signals
 from wnexp.config.schema import Config, flat
+from wnexp.data import archives
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError, explain
 from wnexp.opening import LiveRun, opened
 from wnexp.runs import further, lock, moved, snapshots, status
-from wnexp.runs.files import shown
+from wnexp.runs.files import shown, write_atomically
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
 from wnexp.runs.tables import plane_table
 from wnexp.runs.writer import remove_scratch
+from wnexp.training import environment
 from wnexp.training.options import OPTIONS
 from wnexp.training.prepare import prepare
 from wnexp.training.program import build_network
@@ -65,8 +68,57 @@ def train(overrides: Sequence[str], directory: Path | None = None, listeners: Se
     composed = compose(overrides, OPTIONS)
     config = composed.config(OPTIONS)
     directory = Path(config.outputs) / composed.name if directory is None else directory
-    run_in(directory, config, listeners, lambda: composed.save(directory))
+    with environment.restored():
+        run_in(directory, config, listeners, lambda: composed.save(directory))
     return Run(directory)
+
+
+def sweep(overrides: Sequence[str]) -> list[Run]:
+    """Train a run for every combination of values, one after the other; a failure keeps no other job from running.
+
+    Raises `UserError` that names the jobs that have failed, when all have been tried.
+    """
+    from wnexp.config.overrides import jobs
+
+    runs, failures = [], []
+    for words in jobs(overrides):
+        try:
+            runs.append(train(words))
+        except UserError as error:
+            failures.append(f"{' '.join(words)}: {error}")
+    if failures:
+        total = len(runs) + len(failures)
+        raise UserError("\n".join([f"{len(failures)} of {total} jobs failed, the others are done:", *failures]))
+    return runs
+
+
+def on_arrays(overrides: Sequence[str], data: Sequence[Any] | None) -> list[str]:
+    """The words of a run on arrays, `(train_x, train_y)` and perhaps `test_x, test_y`, which are kept as a file.
+
+    `arrays/DIGEST.npz` in the folder of all runs. Raises `UserError` for anything but two or four arrays.
+    """
+    words = list(overrides)
+    if data is None:
+        return words
+    if len(data) not in (2, 4):
+        raise UserError(f"data of {len(data)} parts; allowed: (train_x, train_y) or (train_x, train_y, test_x, test_y)")
+    arrays = {name: np.asarray(part) for name, part in zip(archives.NAMES, data, strict=False)}
+    if kinds := [name for name, array in arrays.items() if array.dtype == object]:
+        raise UserError(f"data: {', '.join(kinds)} must be arrays of numbers, all rows of one length")
+    outputs = next((word.partition("=")[2] for word in reversed(words) if word.startswith("outputs=")), "outputs")
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    file = Path(outputs) / "arrays" / f"{digest.hexdigest()[:16]}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, lambda temporary: _write_arrays(temporary, arrays))
+    return ["data=file", f"data.path={file}", *words]
+
+
+def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with file.open("wb") as handle:  # by its name numpy would write another file
+        np.savez(handle, allow_pickle=False, **arrays)
 
 
 def run_in(

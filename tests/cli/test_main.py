@@ -68,7 +68,9 @@ def test_an_option_takes_its_value_in_both_spellings_and_at_any_place(inside, mo
     from wnexp import figures
 
     asked = []
-    monkeypatch.setattr(figures, "plot", lambda paths, target, *rest: asked.append((paths, str(target))) or [])
+    monkeypatch.setattr(
+        figures, "plot", lambda paths, target, *rest, **options: asked.append((paths, str(target))) or []
+    )
     for line in (["a", "b", *words], [*words, "a", "b"], ["a", *words, "b"]):
         assert inside("plot", *line)[0] == 0
     assert [([str(path) for path in paths], target) for paths, target in asked] == [(["a", "b"], "there")] * 3

@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers import compose
 from wnexp import runner
+from wnexp.cli import runs
 from wnexp.cli import terminal as shown_as
 from wnexp.runs import lock, status
 from wnexp.runs.reader import Run
@@ -122,7 +123,7 @@ def test_runs_that_died_or_are_damaged_are_shown_as_such(tmp_path, capsys):
     folders = [made(tmp_path / name, status="running") for name in ("dead", "torn", "alive")]
     (tmp_path / "torn" / "run.json").write_text("{")
     with lock.hold(tmp_path / "alive"):
-        shown_as.print_runs([Run(folder) for folder in folders])
+        runs.show([Run(folder) for folder in folders])
     captured = capsys.readouterr()
     states = dict(line.split()[:2] for line in captured.out.splitlines()[1:])
     assert states == {str(tmp_path / name): state for name, state in (("alive", "running"), ("dead", "stopped"))} | {
@@ -136,7 +137,7 @@ def test_seeds_of_a_run_that_goes_on_no_longer_are_unfinished(tmp_path, capsys):
     there = {"interrupted": {"status": "failed", "error": "interrupted"}, "dead": {"status": "running"}}
     folders = [made(tmp_path / name, seeds=seeds, **own) for name, own in (there | {"alive": there["dead"]}).items()]
     with lock.hold(tmp_path / "alive"):
-        shown_as.print_runs([Run(folder) for folder in folders])
+        runs.show([Run(folder) for folder in folders])
     rows = {Path(line.split()[0]).name: line for line in capsys.readouterr().out.splitlines()[1:4]}
     assert rows["alive"].split()[1] == "running" and "max_steps, running" in rows["alive"]
     for name in ("interrupted", "dead"):

@@ -1,22 +1,20 @@
 """What the user sees: a run as it goes on, the closing tables, the list of runs, verdicts."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wnexp.cli.progress import Bar
-from wnexp.errors import UserError
+from wnexp.cli.tables import number, print_listing, print_table
 from wnexp.runner import Listener, LiveRun
 from wnexp.runs.code import fingerprint
 from wnexp.runs.files import shown
+from wnexp.runs.listing import STANDARD, listing
 from wnexp.runs.reader import Run
-from wnexp.runs.status import RUNNING
 
 _MOST_PERCENTS = 10
-RUN_COLUMNS = ("run", "status", "seeds", "outcome", "step", "log loss", "seconds")
 
 
 class TrainListener(Listener):
@@ -51,7 +49,7 @@ class TrainListener(Listener):
         words = [
             f"log loss {figures['log_loss']:.2f} of {target:g}",
             f"step {figures['step']}",
-            f"step size {_number(figures['step_size'], '.2g')}",
+            f"step size {number(figures['step_size'], '.2g')}",
         ]
         words += [f"margin {margin:.4g}"] if not math.isnan(margin := run.session.last_margin()) else []
         self._bar.show((start - figures["log_loss"]) / max(start - target, 1e-9), words)
@@ -67,8 +65,8 @@ def report_run(run: LiveRun) -> None:
     last = {row["seed"]: row for row in run.records.table("steps").to_pylist()}
     columns = _columns(list(last.values()))
     rows = [
-        [figures["seed"], figures["outcome"], figures["step"], figures["attempts"], _number(figures["log_loss"], ".6g")]
-        + [_number(last[figures["seed"]][name], form) for name, form in columns.items()]
+        [figures["seed"], figures["outcome"], figures["step"], figures["attempts"], number(figures["log_loss"], ".6g")]
+        + [number(last[figures["seed"]][name], form) for name, form in columns.items()]
         for figures in status.seeds
     ]
     header = ["seed", "outcome", "step", "attempts", "log loss", *(name.replace("_", " ") for name in columns)]
@@ -139,27 +137,14 @@ def _mean(values: Iterable[float]) -> float:
     return sum(numbers) / len(numbers)
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on standard output, in aligned plain text."""
-    cells = [list(map(str, row)) for row in [header, *rows]]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
-    for row in cells:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
     """The closing table of a sweep, one line per job, read from the run directories, and below it why jobs failed."""
     print()
-    rows = []
-    for report in reports:
+    rows = listing([Run(Path(report["directory"])) for report in reports], STANDARD).rows
+    for row, report in zip(rows, reports, strict=True):
         state = "running elsewhere" if "elsewhere" in report else "finished earlier" if report.get("skipped") else None
-        state = "failed" if "error" in report else state
-        rows.append(_run_row(Run(Path(report["directory"])), state))
-    print_table(RUN_COLUMNS, rows)
+        row["status"] = "failed" if "error" in report else state or row["status"]
+    print_listing(rows, STANDARD)
     failed = [report for report in reports if "error" in report]
     elsewhere = sum("elsewhere" in report for report in reports)
     if failed:
@@ -170,30 +155,6 @@ def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
         print(f"{elsewhere} of {len(reports)} jobs are run by another command; the same command shows their end")
     parents = sorted({str(Path(shown(Path(report["directory"]))).parent) for report in reports})
     print(f"next: wnexp plot {' '.join(parents)}")
-
-
-def print_runs(runs: Sequence[Run]) -> None:
-    """One line for every run, and below why runs failed."""
-    print_table(RUN_COLUMNS, [_run_row(run) for run in runs])
-    for run in runs:
-        try:
-            if run.status.error:
-                print(f"  {shown(run.directory)}: {run.status.error}")
-        except UserError as error:
-            print(f"wnexp: {error}", file=sys.stderr)
-
-
-def _run_row(run: Run, state: str | None = None) -> list[Any]:
-    try:
-        status, state = run.status, state or run.state
-    except UserError:  # nothing there, or nothing readable
-        return [shown(run.directory), state or "unreadable run.json", 0, "-", "-", "-", "-"]
-    going_on = RUNNING if run.state == RUNNING else "unfinished"
-    found = {going_on if entry["outcome"] == RUNNING else entry["outcome"] for entry in status.seeds}
-    outcomes = ", ".join(sorted(found)) or "-"
-    worst = max((entry["log_loss"] for entry in status.seeds if entry["log_loss"] is not None), default=None)
-    seconds = f"{status.wall_seconds:.1f}"
-    return [shown(run.directory), state, len(status.seeds), outcomes, status.steps, _number(worst, ".6g"), seconds]
 
 
 def report_verdicts(judged: Any) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ def prepared(words: Sequence[str]) -> list[str]:
     plain = [f"++{word}" if swept and word.startswith(swept) else word for word in plain]
     plain.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
     return [_with_quoted_path(word) for word in plain]
+
+
+def jobs(words: Sequence[str]) -> list[list[str]]:
+    """The words of every job of a sweep over these words, in the order of `wnexp train -m`."""
+    plain = prepared(words)
+    parsed = OverridesParser.create().parse_overrides(plain)
+    each = [
+        [f"{one.get_key_element()}={value}" for value in one.sweep_string_iterator()]
+        if one.is_sweep_override()
+        else [word]
+        for word, one in zip(plain, parsed, strict=True)
+    ]
+    return [list(combination) for combination in product(*each)]
 
 
 def _with_quoted_path(word: str) -> str:

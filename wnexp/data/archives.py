@@ -11,6 +11,7 @@ import numpy as np
 from wnexp import resources
 from wnexp.errors import UserError
 
+NAMES = ("train_x", "train_y", "test_x", "test_y")
 _COPIES = 3  # as stored, as float64, as the run's precision
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

@@ -32,7 +32,7 @@ class ArrayFile(Sampled):
         path, source = Path(self.path).expanduser(), f"data.path={self.path}"
         if not path.is_file():
             raise UserError(f"{source}: no such file")
-        arrays = archives.read_npz(path, ("train_x", "train_y", "test_x", "test_y"), source)
+        arrays = archives.read_npz(path, archives.NAMES, source)
         _check_names(set(arrays), archives.names(path), source)
         for name in sorted({"train_x", "test_x"} & set(arrays)):
             arrays[name] = self._channels_last(numbers(arrays[name], name, source), name, source)

@@ -4,31 +4,67 @@
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from wnexp.figures.seeds import over_seeds, seeds_note
 from wnexp.figures.series import Series
-from wnexp.figures.style import label_rows, legend, look, panels, step_axis, title, wrapped
+from wnexp.figures.style import AXES, asked, label_rows, legend, look, panels, step_axis, title, wrapped
 
 _SHORTEST_LOG_TIME = 3.0  # nats; before that log log t means nothing
 _MOST_NAMED = 8  # samples; more are told apart by nothing but their curves
 
 
+def curves_of(
+    series: Sequence[Series], y: str, label: str, xs: Sequence[str] = ("step", "log_time"), **options
+) -> tuple[Figure, np.ndarray]:
+    """A column of steps.parquet against what `AXES` names, a panel each; with a facet a row for each of its values."""
+    ask = asked()
+    xs = (ask.x,) if ask.x is not None else xs
+    rows = facets(series)
+    figure, axes = panels(len(rows), len(xs), **options)
+    for row, (value, members) in zip(axes, rows.items(), strict=True):
+        for x, panel in zip(xs, row, strict=True):
+            for one in members:
+                steps = one.table("steps")
+                steps = steps.assign(log_loss_depth=-steps["log_loss"])
+                over_seeds(panel, steps, "log_loss_depth" if x == "log_loss" else x, y, one.label, one.look)
+            if x == "step":
+                step_axis(panel)
+            panel.set_xlabel(AXES[x])
+            if value:
+                title(panel, value)
+        label_rows(list(row), label)
+    legend(figure, seeds_note(series))
+    return figure, axes
+
+
+def facets(series: Sequence[Series]) -> dict[str, list[Series]]:
+    """The series by the value of the setting that makes facets, all of them under no name without one."""
+    key = asked().facet_by
+    if key is None:
+        return {"": list(series)}
+    found: dict[str, list[Series]] = {}
+    for one in series:
+        found.setdefault(f"{key}={one.value(key)}", []).append(one)
+    return found
+
+
+def of_column(name: str) -> Callable[[Sequence[Series]], Figure | None]:
+    """The figure of a column of steps.parquet that has none of its own."""
+
+    def draw(series: Sequence[Series]) -> Figure | None:
+        shown = [one for one in series if one.table("steps").reindex(columns=[name]).notna().to_numpy().any()]
+        return curves_of(shown, name, name.replace("_", " "), ("step", "log_loss"), sharey=True)[0] if shown else None
+
+    return draw
+
+
 def loss(series: Sequence[Series]) -> Figure:
     """Log training loss against accepted steps and against log time."""
-    figure, axes = panels(1, 2)
-    for one in series:
-        steps = one.table("steps")
-        over_seeds(axes[0, 0], steps, "step", "log_loss", one.label, one.look)
-        over_seeds(axes[0, 1], steps, "log_time", "log_loss", one.label, one.look)
-    step_axis(axes[0, 0])
-    axes[0, 0].set_ylabel("log training loss (nats)")
-    axes[0, 1].set_xlabel("log time (nats)")
-    legend(figure, seeds_note(series))
-    return figure
+    return curves_of(series, "log_loss", "log training loss (nats)")[0]
 
 
 def loss_by_norm(series: Sequence[Series]) -> Figure | None:
@@ -82,13 +118,7 @@ def limit_cosine(series: Sequence[Series]) -> Figure | None:
     """`cos(grad L, gtilde)` against accepted steps; -1 where the gradient points along its limit direction."""
     if not any(one.table("steps")["limit_cosine"].notna().any() for one in series):
         return None
-    figure, axes = panels(1, 1, width=4.6)
-    for one in series:
-        over_seeds(axes[0, 0], one.table("steps"), "step", "limit_cosine", one.label, one.look)
-    step_axis(axes[0, 0])
-    axes[0, 0].set_ylabel(r"$\cos(\nabla \mathcal{L}, \tilde g)$")
-    legend(figure, seeds_note(series))
-    return figure
+    return curves_of(series, "limit_cosine", r"$\cos(\nabla \mathcal{L}, \tilde g)$", ("step",), width=4.6)[0]
 
 
 def margin(series: Sequence[Series]) -> Figure | None:
@@ -96,16 +126,10 @@ def margin(series: Sequence[Series]) -> Figure | None:
     largest = max(one.table("steps")["normalized_margin"].max() for one in series)
     if not largest > 0:
         return None
-    figure, axes = panels(1, 2, sharey=True)
-    for one in series:
-        steps = one.table("steps").assign(depth=lambda rows: -rows["log_loss"])
-        over_seeds(axes[0, 0], steps, "step", "normalized_margin", one.label, one.look)
-        over_seeds(axes[0, 1], steps, "depth", "normalized_margin", one.label, one.look)
-    step_axis(axes[0, 0])
-    axes[0, 0].set_ylim(-0.03 * largest, 1.05 * largest)
-    axes[0, 0].set_ylabel(r"normalized margin $q/\|w\|^L$")
-    axes[0, 1].set_xlabel("$-$log training loss (nats)")
-    legend(figure, seeds_note(series))
+    label = r"normalized margin $q/\|w\|^L$"
+    figure, axes = curves_of(series, "normalized_margin", label, ("step", "log_loss"), sharey=True)
+    for panel in axes.flat:
+        panel.set_ylim(-0.03 * largest, 1.05 * largest)
     return figure
 
 

@@ -4,27 +4,30 @@
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false
 
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from wnexp.errors import UserError
-from wnexp.figures.style import law_colour, look
+from wnexp.figures.style import DASHES, PALETTE, Scale, law_colour, look
+from wnexp.runs.differences import identity_text, named, telling_apart, text, what_made
 from wnexp.runs.files import shown
-from wnexp.runs.identity import digested, is_digest
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
 
 # A neuron counts as active when its weight norm is at least this share of the largest in its layer.
 ACTIVE_RATIO = 0.25
+_MOST_NAMED_COLOURS = 6  # values of a number; more are told apart by a scale of colours
 # The tables that figures show, with the columns that they ask an absent one for.
 _NEEDED = {
     "steps": ["seed", "step"],
@@ -77,6 +80,15 @@ class Series:
         parts = [f"{name.removesuffix('.name')}={value}" for name, value in self.settings.items() if name != key]
         return ", ".join(parts) or f"norm={self.norm}"
 
+    def value(self, key: str) -> str:
+        """A setting's value, by the name that a user gives it. Raises `UserError` for one that there is not."""
+        config = what_made(self.sources[0]) if self.sources else self.config
+        found = named(key, config)
+        if found is None:
+            near = get_close_matches(key, [name.removesuffix(".name") for name in config], n=3, cutoff=0.5)
+            raise UserError(f"no setting '{key}'{f'; did you mean {chr(32).join(near)}?' if near else ''}")
+        return text(config[found])
+
     @property
     def norm(self) -> str:
         """The option of the group norm."""
@@ -115,9 +127,9 @@ def _say(line: str) -> None:
 
 
 def load_series(
-    directories: Sequence[Path], most: int | None = None, say: Callable[[str], None] = _say
+    directories: Sequence[Path | Run], most: int | None = None, say: Callable[[str], None] = _say
 ) -> list[Series]:
-    """Group run directories into series, labelled by what differs. Raises `UserError` if no run has records.
+    """Group runs into series, labelled by what differs. Raises `UserError` if no run has records.
 
     What is recorded and saved on the way makes no other series; other code does.
 
@@ -125,15 +137,16 @@ def load_series(
     with a line to `say`, on standard error.
     """
     kept: dict[str, list[Run]] = {}
-    for run in map(Run, directories):
+    everything = [one if isinstance(one, Run) else Run(one) for one in directories]
+    for run in everything:
         try:
             if "steps" not in run.tables:
                 continue
-            key = {name: value for name, value in _what(run).items() if not _changes_no_number(name)}
+            key = identity_text(run)
         except UserError as error:
             say(f"left out: {error}")
             continue
-        kept.setdefault(json.dumps(key, sort_keys=True), []).append(run)
+        kept.setdefault(key, []).append(run)
     if most is not None and len(kept) > most:
         say(f"{len(kept)} series of runs, {most} of them are drawn (--most N draws more)")
         keys = list(kept)
@@ -149,15 +162,15 @@ def load_series(
                 say(f"left out: {error}")
     groups = {key: group for key, group in groups.items() if group[1]}
     if not groups:
-        more = f" and {len(directories) - 1} more" if len(directories) > 1 else ""
-        raise UserError(f"{shown(Path(directories[0]))}{more}: no records to draw")
-    configs = [_what(sources[0]) for *_, sources in groups.values()]
+        more = f" and {len(everything) - 1} more" if len(everything) > 1 else ""
+        raise UserError(f"{shown(everything[0].directory)}{more}: no records to draw")
+    configs = [what_made(sources[0]) for *_, sources in groups.values()]
     names = telling_apart(configs)
     series = [
         Series(
             status.config,
             members,
-            {name: _text(config.get(name)) for name in names},
+            {name: text(config.get(name)) for name in names},
             status.law,
             rule=status.rule,
             sources=sources,
@@ -170,20 +183,51 @@ def load_series(
             f"{without} of {len(series)} series have a loss that is no function of margins: their margins are not drawn"
         )
     series.sort(key=lambda one: (*_rank(one.law), *_natural(one.label)))
-    distinct_norms = len({one.norm for one in series}) == len(series)
-    for index, one in enumerate(series):
-        colour = law_colour(one.law) if distinct_norms else None
-        one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
+    give_looks(series)
     return series
 
 
-def _what(run: Run) -> dict[str, Any]:
-    """The configuration and the code."""
-    return run.config | {"code": run.status.code or "unknown"}
+def give_looks(series: Sequence[Series], color_by: str | None = None) -> Scale | None:
+    """Give every series its colour and dash; the scale of the colours, if numbers are told apart by a scale.
+
+    Norms have their own colours where nothing else differs. With `color_by`, or where more series than there are
+    colours differ in a number, colours stand for that setting's value and dashes for the rest. Raises `UserError` for a
+    setting that there is not.
+    """
+    distinct_norms = len({one.norm for one in series}) == len(series)
+    key = color_by or (None if distinct_norms or len(series) <= len(PALETTE) else _most_varied(series))
+    if key is None:
+        for index, one in enumerate(series):
+            colour = law_colour(one.law) if distinct_norms else None
+            one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
+        return None
+    values = [one.value(key) for one in series]
+    own = next((name for name in series[0].settings if name.removesuffix(".name") == key or name == key), key)
+    rest = list(dict.fromkeys(one.label_without(own) for one in series))
+    scale = _scale(key, values)
+    distinct = sorted(set(values), key=_natural)
+    for one, value in zip(series, values, strict=True):
+        colour = PALETTE[distinct.index(value) % len(PALETTE)]
+        if scale is not None:
+            colour = to_hex(scale.mappable().to_rgba(float(value)))
+        one.look = {"color": colour, "linestyle": DASHES[rest.index(one.label_without(own)) % len(DASHES)]}
+    return scale
 
 
-def _changes_no_number(name: str) -> bool:
-    return name in ("seed", "seeds", "snapshots") or name.startswith("record.")
+def _scale(key: str, values: Sequence[str]) -> Scale | None:
+    """A scale for numbers of which there are more than one can name colours."""
+    with suppress(ValueError):
+        numbers = tuple(float(value) for value in values)
+        if len(set(numbers)) > _MOST_NAMED_COLOURS and all(map(np.isfinite, numbers)):
+            return Scale(key, numbers)
+    return None
+
+
+def _most_varied(series: Sequence[Series]) -> str | None:
+    """The setting that is a number and has most values, if these need a scale."""
+    found = {key: len({one.settings[key] for one in series}) for key in series[0].settings}
+    found = {key: count for key, count in found.items() if _scale(key, [one.settings[key] for one in series])}
+    return max(found, key=found.__getitem__, default=None)
 
 
 def _natural(label: str) -> list[tuple[float, str]]:
@@ -200,28 +244,3 @@ def _rank(law: Mapping[str, Any] | None) -> tuple[bool, bool, float]:
 def _tables(run: Run) -> Tables:
     """The tables of a run. Raises `UserError` for a file that cannot be read."""
     return {name: run.frame(name) for name in run.tables}
-
-
-def telling_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys in which configurations differ, the norm first, without those whose values follow from another's.
-
-    A step rule or a target that an experiment sets by norm follows from the norm; whatever differs as the data set
-    does follows from the data set; settings that differ as the step rule does, from it; a file's digest from its name.
-    """
-    names = sorted(name for name in {name for config in configs for name in config} if not _changes_no_number(name))
-    differing = [name for name in names if len({_text(config.get(name)) for config in configs}) > 1]
-
-    def follows(name: str) -> bool:
-        sources = ["data.name"] if name.startswith(("data.", "model.", "loss.")) else ["data.name", "norm.name"]
-        sources += ["optimizer.name"] if name.startswith(("optimizer.", "stop.")) and name != "optimizer.name" else []
-        sources = [digested(name)] if is_digest(name) else sources
-        sources = [source for source in sources if source in differing]
-        pairs = {(*(_text(config.get(key)) for key in sources), _text(config.get(name))) for config in configs}
-        return bool(sources) and len(pairs) == len({pair[:-1] for pair in pairs})
-
-    kept = [name for name in differing if name in ("norm.name", "data.name", "code") or not follows(name)]
-    return sorted(kept, key=lambda name: name != "norm.name")
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,15 +1,22 @@
-"""The house style: colours, grids of panels, axes of steps, and the legend below them."""
+"""The house style and what a user asks of it: colours, grids of panels, axes of steps, and the legend below them."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+
+from wnexp.errors import UserError
 
 # Okabe and Ito's colours, told apart under every common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C8C8C")
@@ -33,16 +40,73 @@ STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Options:
+    """What is asked of figures: how wide they are, in inches, in which style, and what is drawn against what."""
+
+    width: float | None = None
+    style: str | None = None  # FILE.mplstyle, or the name of one of matplotlib's
+    x: str | None = None  # of curves: step, log_time or log_loss; of `final`: a setting
+    y: tuple[str, ...] = ()  # of `final`: figures of `wnexp runs`
+    color_by: str | None = None  # a setting
+    facet_by: str | None = None  # a setting
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colours that stand for the values of a setting, from blue to yellow."""
+
+    key: str
+    values: tuple[float, ...]
+
+    def mappable(self) -> ScalarMappable:
+        """Colour against value, logarithmic over more than a factor of 30."""
+        low, high = min(self.values), max(self.values)
+        norm = LogNorm(low, high) if low > 0 and high > 30 * low else Normalize(low, high)
+        return ScalarMappable(norm, "viridis")
+
+
+PLAIN = Options()
+_OPTIONS: ContextVar[Options] = ContextVar("options", default=PLAIN)
+_SCALE: ContextVar[Scale | None] = ContextVar("scale", default=None)
+
+
+def asked() -> Options:
+    """The options of the figure that is being drawn."""
+    return _OPTIONS.get()
+
+
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Whatever is made and saved within looks as `STYLE` says, on matplotlib's defaults, not on the user's files."""
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)
-        yield
+def house_style(options: Options = PLAIN, scale: Scale | None = None) -> Iterator[None]:
+    """Whatever is made and saved within looks as `STYLE` and the options say, on matplotlib's defaults.
+
+    The user's own rcParams are neither used nor changed. Raises `UserError` for a style that cannot be read.
+    """
+    before = _OPTIONS.set(options), _SCALE.set(scale)
+    try:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)
+            if options.style is not None:
+                _use(options.style)
+            yield
+    finally:
+        _OPTIONS.reset(before[0])
+        _SCALE.reset(before[1])
+
+
+def _use(name: str) -> None:
+    from matplotlib import style
+
+    try:
+        style.use(name)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if name.endswith(".mplstyle") else "no style of matplotlib's"
+        raise UserError(f"style {name}: {reason}; allowed: FILE.mplstyle, {', '.join(style.available)}") from None
 
 
 MOST_COLUMNS = 4
+_NARROWEST = 2.4  # inches, of a panel
 _CHARACTER = 0.07  # inches, of the legend and the titles
 _LEGEND_LINE = 0.17  # inches
 
@@ -60,15 +124,29 @@ def look(index: int) -> dict[str, Any]:
 
 
 def panels(rows: int, columns: int, width: float = 3.4, height: float = 2.7, **options) -> tuple[Figure, np.ndarray]:
-    """A figure with a grid of axes `(rows, columns)`, laid out without overlaps and without a display."""
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    """A figure with a grid of axes `(rows, columns)`, laid out without overlaps and without a display.
+
+    On a page of a width that is asked for the panels stand below one another where they do not fit side by side.
+    """
+    page, wide = asked().width, columns
+    if page is not None:
+        wide = max(1, min(columns, int(page // _NARROWEST)))
+        height *= min(max(page / wide / width, 0.8), 1.3)
+        width = page / wide
+    tall = rows if wide == columns else -(-rows * columns // wide)
+    figure = Figure(figsize=(width * wide, height * tall), layout="constrained")
+    grid = figure.subplots(tall, wide, squeeze=False, **options)
+    for unused in grid.flat[rows * columns :]:
+        unused.remove()
+    return figure, grid.ravel()[: rows * columns].reshape(rows, columns)
 
 
 def wrapped(
     count: int, width: float = 3.4, height: float = 2.7, columns: int = MOST_COLUMNS, **options
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels in rows of at most `columns`."""
+    page = asked().width
+    columns = columns if page is None else max(1, min(columns, int(page // _NARROWEST)))
     rows = -(-count // columns)
     figure, grid = panels(rows, -(-count // rows), width, height, **options)
     for unused in grid.flat[count:]:
@@ -86,7 +164,10 @@ def label_rows(axes: Sequence[Axes], text: str) -> None:
 
 def title(panel: Axes, text: str) -> None:
     """A title no wider than its panel."""
-    panel.set_title("\n".join(textwrap.fill(line, 42) for line in text.splitlines()))
+    place, figure = panel.get_subplotspec(), panel.get_figure(root=True)
+    columns = 1 if place is None else place.get_gridspec().ncols
+    width = 42 if figure is None else min(42, int(12.5 * figure.get_figwidth() / columns))
+    panel.set_title("\n".join(textwrap.fill(line, width) for line in text.splitlines()))
 
 
 def step_axis(panel: Axes) -> None:
@@ -96,12 +177,26 @@ def step_axis(panel: Axes) -> None:
     panel.set_xlabel("accepted steps")
 
 
+AXES = {
+    "step": "accepted steps",
+    "log_time": "log time (nats)",
+    "log_loss": "$-$log training loss (nats)",
+}
+
+
 def legend(figure: Figure, note: str = "") -> None:
-    """One legend for all panels, below them, where it hides no data; the figure grows by its height."""
+    """One legend for all panels, below them, where it hides no data; the figure grows by its height.
+
+    A colour bar stands for the values of a setting that colours are made of.
+    """
     handles: dict[str, Any] = {}
     for panel in figure.axes:
         for handle, text in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
+    scale = _SCALE.get()
+    if scale is not None:
+        figure.colorbar(scale.mappable(), ax=figure.axes, label=scale.key, fraction=0.05, pad=0.02)
+        handles = _dashes(handles, scale.key)
     if not handles and not note:
         return
     width = int(figure.get_figwidth() / _CHARACTER)
@@ -113,3 +208,13 @@ def legend(figure: Figure, note: str = "") -> None:
     figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * lines)
     shown = list(handles.values()) or [Line2D([], [], alpha=0)]
     figure.legend(shown, texts or [""], loc="outside lower center", ncols=columns, title=note or None)
+
+
+def _dashes(handles: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """What tells lines apart beside the setting that their colours stand for: nothing, or a dash each."""
+    setting = re.compile(rf"(^|, ){re.escape(key)}=[^,]*")
+    found: dict[str, Any] = {}
+    for text, handle in handles.items():
+        if isinstance(handle, Line2D):
+            found.setdefault(setting.sub("", text).removeprefix(", "), handle.get_linestyle())
+    return {text: Line2D([], [], color="0.2", linestyle=dash) for text, dash in found.items() if len(found) > 1}

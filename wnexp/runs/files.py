@@ -5,6 +5,7 @@ costs no file that was there.
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,11 +55,11 @@ def write_table(path: Path, table: pa.Table, keep_previous: bool = False) -> Non
     write_atomically(path, lambda temporary: pq.write_table(table, temporary, write_page_checksum=True), keep_previous)
 
 
-def read_table(path: Path) -> pa.Table:
-    """A parquet file, its checksums verified.
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file, or those of the columns that it has, its checksums verified.
 
     Raises `UserError` if it says that it holds more than the memory, `OSError` or `ValueError` if it is damaged.
     """
     with pq.ParquetFile(path, page_checksum_verification=True) as stored:
         resources.check(8 * stored.metadata.num_rows * stored.metadata.num_columns, f"{path}, by its own header,")
-        return stored.read()
+        return stored.read(columns and [name for name in stored.schema_arrow.names if name in columns])

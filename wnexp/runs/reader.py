@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wnexp.errors import UserError
 from wnexp.runs import further, lock, snapshots, status
@@ -26,10 +27,12 @@ STOPPED = "stopped"  # by a signal, or killed, so that it says that it runs; the
 class Run:
     """A run directory, read when asked, also while the run goes on.
 
-    `Run(path).frame("steps")` is the table as a pandas frame, `.weights(seed, "log_loss=-100")` a snapshot.
+    `Run(path).frame("steps")` is the table as a pandas frame, `.weights(seed, -100)` a snapshot. With `only` it is
+    these of its seeds.
     """
 
     directory: Path
+    only: tuple[int, ...] | None = None
 
     @cached_property
     def status(self) -> Status:
@@ -59,20 +62,31 @@ class Run:
     @property
     def seeds(self) -> list[int]:
         """The seeds that have records."""
-        return [figures["seed"] for figures in self.status.seeds]
+        return [figures["seed"] for figures in self.figures]
+
+    @property
+    def figures(self) -> list[dict[str, Any]]:
+        """Per seed its outcome and last figures, as `run.json` has them."""
+        return [own for own in self.status.seeds if self.only is None or own["seed"] in self.only]
 
     @property
     def tables(self) -> list[str]:
         """The tables that the run has, by name."""
         return sorted(file.stem for file in self.directory.glob("*.parquet") if not file.stem.startswith("."))
 
-    def table(self, name: str) -> pa.Table | None:
-        """A table; None if the run has none of that name. Raises `UserError` for a file that cannot be read."""
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """A table, or those of the columns that it has; None if the run has none of that name.
+
+        Raises `UserError` for a file that cannot be read.
+        """
         path = self.directory / f"{name}.parquet"
         try:
-            return read_table(path) if path.exists() else None
+            found = read_table(path, columns) if path.exists() else None
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from None
+        if found is None or self.only is None or "seed" not in found.column_names:
+            return found
+        return found.filter(pc.field("seed").isin(self.only))
 
     def frame(self, name: str) -> "pd.DataFrame":
         """A table as a pandas frame; an empty one if the run has none of that name. Raises `UserError`."""
@@ -86,9 +100,12 @@ class Run:
         """The log losses at which any seed has a snapshot, in the order they were reached."""
         return snapshots.log_losses(self.directory)
 
-    def weights(self, seed: int, name: str) -> dict[str, np.ndarray] | None:
-        """A snapshot's arrays, by the keys of a weights file; None if there is none. Raises `UserError`."""
-        file = snapshots.path(self.directory, seed, name)
+    def weights(self, seed: int, name: str | int | float) -> dict[str, np.ndarray] | None:
+        """A snapshot's arrays, by the keys of a weights file; None if there is none. Raises `UserError`.
+
+        `name` is `initial`, `final`, `pruned=...`, or the log loss of one of `snapshots`.
+        """
+        file = snapshots.path(self.directory, seed, name if isinstance(name, str) else snapshots.at(name))
         return snapshots.read(file) if file.exists() else None
 
 

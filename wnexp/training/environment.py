@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -46,6 +47,13 @@ _PINNED: dict[str, Any] = {
     "jax_platform_name": "",
 }
 
+_PROGRAMS: dict[str, Any] = {
+    "jax_compilation_cache_dir": None,
+    "jax_persistent_cache_min_compile_time_secs": 0.1,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+    "jax_compilation_cache_max_size": 2**30,  # bytes; of more, programs that were not used for longest go
+}
+
 
 def pin() -> None:
     """Set what a run depends on, a device per core, and where compiled programs are kept.
@@ -63,6 +71,22 @@ def pin() -> None:
             jax.config.update("jax_num_cpu_devices", cores())
     if os.environ.get("JAX_COMPILATION_CACHE_DIR") is None:
         _keep_programs()
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """JAX's settings and the warnings as they were, afterwards: a notebook computes with JAX for itself.
+
+    How many devices the cores are cannot be changed once JAX has started.
+    """
+    names = [name for name in (*_PINNED, *_PROGRAMS, "jax_enable_x64") if name in jax.config.values]
+    before = {name: jax.config.values[name] for name in names}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 @cache
@@ -86,9 +110,8 @@ def _keep_programs() -> None:
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        for name, value in (_PROGRAMS | {"jax_compilation_cache_dir": str(folder)}).items():
+            jax.config.update(name, value)
 
 
 def asked_platforms() -> str | None:

@@ -1,0 +1,89 @@
+"""The Python door: training, sweeping and drawing leave the user's session as it was."""
+
+import logging
+import os
+import signal
+import sys
+import warnings
+
+import jax
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import wnexp
+from tests.helpers import LIN_SEP
+from wnexp.errors import UserError
+
+QUICK = ("stop.log_loss=-5", "model.widths=[]")
+
+
+def test_nothing_of_the_users_session_changes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jax.config.update("jax_enable_x64", False)
+    mpl.rcParams["lines.linewidth"] = 7.25
+
+    def session():
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+        levels = [logging.getLogger(name).level for name in ("", "matplotlib", "fontTools", "jax")]
+        values = {name: value for name, value in jax.config.values.items() if name != "jax_num_cpu_devices"}
+        return dict(mpl.rcParams), values, list(sys.argv), handlers, levels, dict(os.environ), warnings.filters[:]
+
+    try:
+        before = session()
+        run = wnexp.train(*QUICK, "norm=ewn")
+        assert isinstance(run.plot("margin"), Figure)
+        assert session() == before
+    finally:
+        mpl.rcdefaults()
+        jax.config.update("jax_enable_x64", True)
+
+
+def test_a_sweep_is_the_runs_of_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = wnexp.sweep(*QUICK, "norm=none,ewn", "seed=range(2)")
+    assert [(run.config["norm.name"], run.seeds) for run in runs] == [
+        ("none", [0]),
+        ("none", [1]),
+        ("ewn", [0]),
+        ("ewn", [1]),
+    ]
+    assert [run.directory.name for run in wnexp.load("lin_sep", where="seed=1")] == [
+        f"model.widths=none,norm={norm},seed=1,stop.log_loss=-5" for norm in ("ewn", "none")
+    ]
+
+
+def test_a_job_that_fails_keeps_no_other_from_running(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="1 of 2 jobs failed, the others are done") as caught:
+        wnexp.sweep(*QUICK, "optimizer.step_size=-1,0.01")
+    assert "optimizer.step_size=-1" in str(caught.value) and len(wnexp.load("lin_sep")) == 1
+
+
+def test_arrays_are_trained_on_and_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    y = np.where(x @ [1, 2, 3] > 0, 1, -1)
+    run = wnexp.train(*QUICK, data=(x, y))
+    np.savez(tmp_path / "same.npz", train_x=x, train_y=y)
+    other = wnexp.train(*QUICK, "data=file", "data.path=same.npz")
+    assert run.frame("steps").equals(other.frame("steps")) and run.directory != other.directory
+    again = wnexp.train(*QUICK, data=(x.tolist(), y.tolist()))
+    assert again.directory == run.directory and len(list((tmp_path / "outputs/arrays").iterdir())) == 1
+    assert wnexp.train(*QUICK, data=(x, -y)).directory != run.directory
+    tested = wnexp.train(*QUICK, data=(x, y, x, y)).frame("steps").iloc[-1]
+    assert tested["test_accuracy"] == tested["train_accuracy"]
+    for bad in ((x,), (x, y, x), ([[1], [1, 2]], [0, 1])):
+        with pytest.raises((UserError, ValueError)):
+            wnexp.train(*QUICK, data=bad)
+
+
+def test_figures_by_name_and_by_column(tmp_path):
+    run = wnexp.train(*LIN_SEP, f"outputs={tmp_path}")
+    figure = run.plot("weight_norm", x="log_loss", width=3.25)
+    assert figure.get_figwidth() == 3.25 and [panel.get_ylabel() for panel in figure.axes] == ["weight norm"]
+    with pytest.raises(UserError, match="figure=margn is unknown"):
+        run.plot("margn")
+    with pytest.raises(UserError, match="do not hold what the figure sharpness shows"):
+        run.plot("sharpness")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wnexp.figures.series import Series, _natural, load_series, telling_apart
+from wnexp.figures.series import Series, load_series, natural, telling_apart
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():
@@ -51,7 +51,7 @@ def test_of_many_series_some_are_drawn_from_the_first_to_the_last(runs, tmp_path
 def test_numbers_in_labels_are_sorted_by_their_values():
     labels = ["model.widths=[32]", "model.widths=[8]", "model.widths=[16]", "snapshots=-100", "snapshots=-10", "a=1e-3"]
     want = ["a=1e-3", "model.widths=[8]", "model.widths=[16]", "model.widths=[32]", "snapshots=-100", "snapshots=-10"]
-    assert sorted(labels, key=_natural) == want
+    assert sorted(labels, key=natural) == want
 
 
 def test_joining_the_tables_of_many_runs_costs_in_proportion_to_them():

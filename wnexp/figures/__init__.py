@@ -199,7 +199,7 @@ def _draw(name: str, draw: Draw, series: Sequence[Series], page: _Page) -> list[
 
 
 def _drawn(draw: Draw, series: Sequence[Series], options: Options) -> Figure | None:
-    scale = give_looks(series, options.color_by)
+    scale = give_looks(series, options.color_by, options.facet_by)
     with house_style(options, scale):
         return draw(series)
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wnexp.figures.seeds import over_seeds, seeds_note
-from wnexp.figures.series import Series
+from wnexp.figures.series import Series, natural
 from wnexp.figures.style import AXES, asked, label_rows, legend, look, panels, step_axis, title, wrapped
 
 _SHORTEST_LOG_TIME = 3.0  # nats; before that log log t means nothing
@@ -21,16 +21,17 @@ def curves_of(
     series: Sequence[Series], y: str, label: str, xs: Sequence[str] = ("step", "log_time"), **options
 ) -> tuple[Figure, np.ndarray]:
     """A column of steps.parquet against what `AXES` names, a panel each; with a facet a row for each of its values."""
-    ask = asked()
+    ask, rows = asked(), facets(series)
     xs = (ask.x,) if ask.x is not None else xs
-    rows = facets(series)
+    apart = series[0].key(ask.facet_by) if ask.facet_by else ""
     figure, axes = panels(len(rows), len(xs), **options)
     for row, (value, members) in zip(axes, rows.items(), strict=True):
         for x, panel in zip(xs, row, strict=True):
             for one in members:
                 steps = one.table("steps")
                 steps = steps.assign(log_loss_depth=-steps["log_loss"])
-                over_seeds(panel, steps, "log_loss_depth" if x == "log_loss" else x, y, one.label, one.look)
+                name = one.label_without(apart)
+                over_seeds(panel, steps, "log_loss_depth" if x == "log_loss" else x, y, name, one.look)
             if x == "step":
                 step_axis(panel)
             panel.set_xlabel(AXES[x])
@@ -43,12 +44,12 @@ def curves_of(
 
 def facets(series: Sequence[Series]) -> dict[str, list[Series]]:
     """The series by the value of the setting that makes facets, all of them under no name without one."""
-    key = asked().facet_by
-    if key is None:
+    asked_for = asked().facet_by
+    if asked_for is None:
         return {"": list(series)}
-    found: dict[str, list[Series]] = {}
-    for one in series:
-        found.setdefault(f"{key}={one.value(key)}", []).append(one)
+    key, found = series[0].key(asked_for), {}
+    for one in sorted(series, key=lambda one: natural(one.value(key))) if key != "norm.name" else series:
+        found.setdefault(f"{key.removesuffix('.name')}={one.value(key)}", []).append(one)
     return found
 
 

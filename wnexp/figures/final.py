@@ -4,7 +4,6 @@
 # pyright: reportArgumentType=false
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 
 from wnexp.errors import UserError
 from wnexp.figures.seeds import NOTES, deviation
-from wnexp.figures.series import Series
+from wnexp.figures.series import Series, natural, number
 from wnexp.figures.style import asked, legend, look, wrapped
 from wnexp.runs import differences
 from wnexp.runs.listing import listing
@@ -39,7 +38,7 @@ def final(series: Sequence[Series]) -> Figure | None:
     ys = [y for y in ys if any(isinstance(row[y], (int, float)) for row in rows)]
     if not ys:
         return None
-    values = sorted({differences.text(row[x]) for row in rows}, key=_order)
+    values = sorted({differences.text(row[x]) for row in rows}, key=natural)
     places = _places(values)
     lines: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
@@ -83,32 +82,17 @@ def _seeds(rows: Sequence[dict[str, Any]], x: str, others: Sequence[str]) -> dic
     return found
 
 
-def _order(value: str) -> tuple[bool, float, str]:
-    with suppress(ValueError):
-        return False, float(value), ""
-    return True, 0.0, value
-
-
 def _places(values: Sequence[str]) -> dict[str, float]:
     """Numbers at their values, words side by side."""
-    with suppress(ValueError):
-        numbers = {value: float(value) for value in values}
-        if all(map(np.isfinite, numbers.values())):
-            return numbers
-    return {value: float(place) for place, value in enumerate(values)}
+    numbers = {value: place for value in values if (place := number(value)) is not None}
+    return numbers if len(numbers) == len(values) else {value: float(place) for place, value in enumerate(values)}
 
 
 def _axis(panel: Any, x: str, places: dict[str, float]) -> None:
     numbers = list(places.values())
-    if not _numeric(places):
+    if any(number(value) is None for value in places):
         panel.set_xticks(numbers, list(places))
         panel.margins(x=0.1)
     elif min(numbers) > 0 and max(numbers) > _LOGARITHMIC * min(numbers):
         panel.set_xscale("log")
     panel.set_xlabel(x)
-
-
-def _numeric(places: dict[str, float]) -> bool:
-    with suppress(ValueError):
-        return all(float(value) == place for value, place in places.items())
-    return False

@@ -4,6 +4,7 @@
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false
 
+import itertools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -73,21 +74,26 @@ class Series:
     @property
     def label(self) -> str:
         """The settings that tell this series from the others."""
-        return self.label_without("")
+        return self.label_without()
 
-    def label_without(self, key: str) -> str:
-        """The label without one of the settings."""
-        parts = [f"{name.removesuffix('.name')}={value}" for name, value in self.settings.items() if name != key]
+    def label_without(self, *keys: str) -> str:
+        """The label without some of the settings."""
+        parts = [f"{name.removesuffix('.name')}={value}" for name, value in self.settings.items() if name not in keys]
         return ", ".join(parts) or f"norm={self.norm}"
 
-    def value(self, key: str) -> str:
-        """A setting's value, by the name that a user gives it. Raises `UserError` for one that there is not."""
+    def key(self, name: str) -> str:
+        """The setting that a user calls by that name. Raises `UserError` for one that there is not."""
         config = what_made(self.sources[0]) if self.sources else self.config
-        found = named(key, config)
+        found = named(name, config)
         if found is None:
-            near = get_close_matches(key, [name.removesuffix(".name") for name in config], n=3, cutoff=0.5)
-            raise UserError(f"no setting '{key}'{f'; did you mean {chr(32).join(near)}?' if near else ''}")
-        return text(config[found])
+            near = get_close_matches(name, [key.removesuffix(".name") for key in config], n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UserError(f"no setting '{name}'{hint}")
+        return found
+
+    def value(self, key: str) -> str:
+        """A setting's value as text."""
+        return text((what_made(self.sources[0]) if self.sources else self.config)[key])
 
     @property
     def norm(self) -> str:
@@ -182,45 +188,45 @@ def load_series(
         say(
             f"{without} of {len(series)} series have a loss that is no function of margins: their margins are not drawn"
         )
-    series.sort(key=lambda one: (*_rank(one.law), *_natural(one.label)))
+    series.sort(key=lambda one: (*_rank(one.law), *natural(one.label)))
     give_looks(series)
     return series
 
 
-def give_looks(series: Sequence[Series], color_by: str | None = None) -> Scale | None:
+def give_looks(series: Sequence[Series], color_by: str | None = None, facet_by: str | None = None) -> Scale | None:
     """Give every series its colour and dash; the scale of the colours, if numbers are told apart by a scale.
 
     Norms have their own colours where nothing else differs. With `color_by`, or where more series than there are
-    colours differ in a number, colours stand for that setting's value and dashes for the rest. Raises `UserError` for a
-    setting that there is not.
+    colours differ in a number, colours stand for that setting's value and dashes for the rest, but for the setting that
+    makes facets. Raises `UserError` for a setting that there is not.
     """
     distinct_norms = len({one.norm for one in series}) == len(series)
-    key = color_by or (None if distinct_norms or len(series) <= len(PALETTE) else _most_varied(series))
+    chosen = None if distinct_norms or len(series) <= len(PALETTE) else _most_varied(series)
+    key = series[0].key(color_by) if color_by else chosen
     if key is None:
         for index, one in enumerate(series):
             colour = law_colour(one.law) if distinct_norms else None
             one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
         return None
     values = [one.value(key) for one in series]
-    own = next((name for name in series[0].settings if name.removesuffix(".name") == key or name == key), key)
-    rest = list(dict.fromkeys(one.label_without(own) for one in series))
+    shown = {key, series[0].key(facet_by) if facet_by else key}
+    others = [tuple(value for name, value in one.settings.items() if name not in shown) for one in series]
+    dashes = dict(zip(dict.fromkeys(others), itertools.cycle(DASHES), strict=False))
     scale = _scale(key, values)
-    distinct = sorted(set(values), key=_natural)
-    for one, value in zip(series, values, strict=True):
+    distinct = sorted(set(values), key=natural)
+    for one, value, rest in zip(series, values, others, strict=True):
         colour = PALETTE[distinct.index(value) % len(PALETTE)]
         if scale is not None:
-            colour = to_hex(scale.mappable().to_rgba(float(value)))
-        one.look = {"color": colour, "linestyle": DASHES[rest.index(one.label_without(own)) % len(DASHES)]}
+            colour = to_hex(scale.mappable().to_rgba(number(value)))
+        one.look = {"color": colour, "linestyle": dashes[rest]}
     return scale
 
 
 def _scale(key: str, values: Sequence[str]) -> Scale | None:
     """A scale for numbers of which there are more than one can name colours."""
-    with suppress(ValueError):
-        numbers = tuple(float(value) for value in values)
-        if len(set(numbers)) > _MOST_NAMED_COLOURS and all(map(np.isfinite, numbers)):
-            return Scale(key, numbers)
-    return None
+    numbers = [found for found in map(number, values) if found is not None]
+    enough = len(numbers) == len(values) and len(set(numbers)) > _MOST_NAMED_COLOURS
+    return Scale(key.removesuffix(".name"), tuple(numbers)) if enough else None
 
 
 def _most_varied(series: Sequence[Series]) -> str | None:
@@ -230,7 +236,15 @@ def _most_varied(series: Sequence[Series]) -> str | None:
     return max(found, key=found.__getitem__, default=None)
 
 
-def _natural(label: str) -> list[tuple[float, str]]:
+def number(value: str) -> float | None:
+    """The finite number that a setting's text is, `[8]` too; None for any other."""
+    with suppress(ValueError):
+        found = float(value.removeprefix("[").removesuffix("]"))
+        return found if np.isfinite(found) else None
+    return None
+
+
+def natural(label: str) -> list[tuple[float, str]]:
     """A key that sorts numbers in texts by their values."""
     parts = re.split(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", label)
     return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]

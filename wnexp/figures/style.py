@@ -44,7 +44,7 @@ STYLE: dict[Any, Any] = {
 class Options:
     """What is asked of figures: how wide they are, in inches, in which style, and what is drawn against what."""
 
-    width: float | None = None
+    width: int | float | None = None
     style: str | None = None  # FILE.mplstyle, or the name of one of matplotlib's
     x: str | None = None  # of curves: step, log_time or log_loss; of `final`: a setting
     y: tuple[str, ...] = ()  # of `final`: figures of `wnexp runs`

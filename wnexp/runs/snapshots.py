@@ -18,7 +18,7 @@ INITIAL, FINAL = "initial", "final"
 _LEVEL = re.compile(r"log_loss=(-?[\d.]+(?:e[+-]?\d+)?)")
 
 
-def at(log_loss: float) -> str:
+def at(log_loss: int | float) -> str:
     """The name of the snapshot taken where the log loss was first at most that."""
     return f"log_loss={log_loss:.12g}"
 

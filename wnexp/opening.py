@@ -36,6 +36,28 @@ class LiveRun:
         return self.records.status
 
 
+class Listener:
+    """Told what happens to a run; whoever shows or logs runs overrides what it needs."""
+
+    def skipped(self, directory: Path) -> None:
+        """The run had finished earlier and is not run again."""
+
+    def started(self, run: LiveRun) -> None:
+        """The run starts or resumes; `run.session.notes` and `run.records.notes` say what is unusual."""
+
+    def chunk(self, run: LiveRun) -> None:
+        """Some attempts have been made and their records appended."""
+
+    def snapshot(self, path: Path) -> None:
+        """A snapshot has been written."""
+
+    def finished(self, run: LiveRun) -> None:
+        """All is written."""
+
+    def failed(self, run: LiveRun, reason: str) -> None:
+        """The run ended early; what could be saved is."""
+
+
 class Opened(NamedTuple):
     """A run where it goes on."""
 

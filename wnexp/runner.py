@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wnexp import signals
+from wnexp import loggers, signals
 from wnexp.config.schema import Config, flat
 from wnexp.data import archives
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError, explain
-from wnexp.opening import LiveRun, opened
+from wnexp.opening import Listener, LiveRun, opened
 from wnexp.runs import further, lock, moved, snapshots, status
 from wnexp.runs.files import shown, write_atomically
 from wnexp.runs.reader import Run
@@ -34,28 +34,6 @@ _RESUMES = "the records so far are kept, the same command resumes"
 _STARTS_AGAIN = "nothing to resume from was saved yet, the same command starts again"
 _CHUNK_SECONDS = 0.3
 _MOST_ATTEMPTS = 2**40  # a chunk that its records end early would double its attempts for ever
-
-
-class Listener:
-    """Told what happens to a run; whoever shows or logs runs overrides what it needs."""
-
-    def skipped(self, directory: Path) -> None:
-        """The run had finished earlier and is not run again."""
-
-    def started(self, run: LiveRun) -> None:
-        """The run starts or resumes; `run.session.notes` and `run.records.notes` say what is unusual."""
-
-    def chunk(self, run: LiveRun) -> None:
-        """Some attempts have been made and their records appended."""
-
-    def snapshot(self, path: Path) -> None:
-        """A snapshot has been written."""
-
-    def finished(self, run: LiveRun) -> None:
-        """All is written."""
-
-    def failed(self, run: LiveRun, reason: str) -> None:
-        """The run ended early; what could be saved is."""
 
 
 def train(overrides: Sequence[str], directory: Path | None = None, listeners: Sequence[Listener] = ()) -> Run:
@@ -129,8 +107,9 @@ def run_in(
     `on_start` is called once the run may write. Raises `UserError` for what the user can mend, `BusyError` while
     another process runs there, and `OSError` when the directory cannot be written.
     """
+    logged = loggers.listeners(config.logger, flat(config))
     with lock.hold(directory):
-        return _run(config, directory, listeners, on_start)
+        return _run(config, directory, [*listeners, *logged], on_start)
 
 
 def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_start: Callable[[], None]) -> Status:

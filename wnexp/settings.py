@@ -128,7 +128,8 @@ class Setting:
         if value is None:
             return
         if self.metadata["choices"]:
-            choose(dict.fromkeys(self.metadata["choices"]), key, str(value))
+            for word in value if isinstance(value, list) else [value]:
+                choose(dict.fromkeys(self.metadata["choices"]), key, str(word))
         values: list[Any] = value if isinstance(value, list) else [value]
         if not all(self._within(entry) for entry in values) or (
             self.metadata["test"] and not self.metadata["test"](value)

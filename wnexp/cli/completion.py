@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from string import Template
 from typing import Any
 
-from wnexp.cli import plot, prune, runs, verify
+from wnexp.cli import log, plot, prune, runs, verify
 
 NAME, HELP = "completion", "a completion script for bash, zsh or fish"
 DESCRIPTION = """\
@@ -83,7 +83,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the script."""
-    words = {"train": train_words()} | {command.NAME: _options(command) for command in (plot, prune, verify, runs)}
+    words = {"train": train_words()} | {command.NAME: _options(command) for command in (plot, prune, verify, runs, log)}
     words[NAME] = ["bash", "zsh", "fish"]
     if arguments.shell == "fish":
         print(_FISH_COMMAND.format(words=" ".join(words)))

@@ -165,8 +165,10 @@ def _schema(known: Mapping[str, Setting]) -> Any:
 def _whole(value: Any, one: Setting) -> Any:
     """1e2 as 100 where integers are asked for: YAML and Hydra read it as a real number.
 
-    Infinity, which JSON has not, as a word where words are possible.
+    Infinity, which JSON has not, as a word where words are possible; one word for a list of it.
     """
+    if isinstance(value, str) and one.kind == list[str]:
+        return [value]
     infinite = "inf" in re.findall(r"\w+", one.allowed)
     if (one.whole or infinite) and isinstance(value, list):
         return [_whole(entry, one) for entry in value]

@@ -23,7 +23,7 @@ def prepared(words: Sequence[str]) -> list[str]:
     Before a sweep over `optimizer=adam,lion` Hydra looks whether `optimizer.b2` is a setting of the rule that would be
     chosen without it; as `++optimizer.b2` it is left to every job (`Composed.config`).
     """
-    groups = tuple(f"+{group}=" for group in GROUPS)
+    groups = tuple(f"+{group}=" for group in (*GROUPS, "logger"))
     plain = [word[1:] if word.startswith(groups) else word for word in words]
     swept = tuple(f"{group}." for group in GROUPS for word in plain if word.startswith(f"{group}=") and "," in word)
     plain = [f"++{word}" if swept and word.startswith(swept) else word for word in plain]

@@ -14,7 +14,7 @@ from typing import Any
 from wnexp.errors import UserError
 from wnexp.settings import Setting, setting, settings
 
-_NOT_NUMBERS = ("overwrite", "outputs")  # settings that change no number of a run
+_NOT_NUMBERS = ("overwrite", "outputs", "logger")  # settings that change no number of a run
 GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
 
 
@@ -72,6 +72,7 @@ class Config:
     overwrite: bool = setting(False, "train again over what is there")
     outputs: str = setting("outputs", "the folder of all runs")
     snapshots: list[float] = setting([], "log losses (nats) at which to save the weights")
+    logger: list[str] = setting([], "where the run is logged as well", choices=("tensorboard", "wandb", "mlflow"))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ def plot(
     where: str = "",
     formats: Sequence[str] = FORMATS[:2],
     options: Options = PLAIN,
+    strict: bool = True,
 ) -> list[Path]:
     """Draw every figure that the runs at `paths` allow (default: the newest run) and return the files written.
 
@@ -104,7 +105,7 @@ def plot(
     more than `most` series so many are drawn, with a line on standard error. `progress` is told what is being done, and
     how many of the figures are. More `processes` than one draw more quickly, and start the caller's script again, which
     must then be written for that (`if __name__ == "__main__":`). Raises `UserError` where there are no runs or no
-    records, or figures asked for by name show nothing.
+    records, or, if `strict`, figures asked for by name show nothing.
     """
     runs = tuple(reader.load(paths))
     runs = tuple(listing.matching(runs, where)) if where else runs
@@ -129,7 +130,7 @@ def plot(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    if only and (empty := [name for name in only if not written[name]]):
+    if strict and only and (empty := [name for name in only if not written[name]]):
         raise UserError(f"{', '.join(empty)}: the records do not hold what it shows")
     return [path for name in wanted for path in written[name]]
 

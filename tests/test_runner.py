@@ -48,7 +48,7 @@ def same_tables(one, other):
 
 def test_run_directory_holds_the_contract(inside, tmp_path):
     code, out, _ = inside("train", *QUICK, "seeds=2", "snapshots=[-10,-20]", "record.every=5")
-    folder = tmp_path / "outputs/lin_sep/norm=ewn,record.every=5,seeds=2,snapshots=[-10,-20],stop.log_loss=-40"
+    folder = tmp_path / "outputs/lin_sep/norm=ewn,record.every=5,seeds=2,snapshots=-10+-20,stop.log_loss=-40"
     assert code == 0 and "next: wnexp plot" in out and "target_reached" in out
     for name in ("config", "hydra", "overrides"):
         assert (folder / ".hydra" / f"{name}.yaml").exists()
@@ -368,8 +368,8 @@ def test_a_run_is_repeated_from_its_run_json(inside, tmp_path):
     assert status(run)["config"] == status(again)["config"]
     code, out, _ = inside("train", "--config-from", run)
     assert code == 0 and "finished earlier" in out
-    code, _, err = inside("train", "--config-from", run, "seed=5")
-    assert code == 1 and "seed=5: --config-from repeats a run as it was" in err and len(err.splitlines()) == 2
+    code, _, err = inside("train", "--config-from", run, "-m", "seed=5")
+    assert code == 1 and "-m: --config-from repeats one run" in err and len(err.splitlines()) == 2
     assert inside("train", "--config-from", tmp_path / "nowhere")[0] == 1
     assert inside("train", "--config-from")[0] == 2
 

@@ -68,8 +68,25 @@ def test_config_from_is_taken_out_of_the_words(tmp_path):
     assert config_from(["--config-from=a/seed=1,b=[2]"]) == ([], Path("a/seed=1,b=[2]"))
     with pytest.raises(UsageError, match="--config-from needs a run directory"):
         config_from(["outputs=x", "--config-from"])
-    with pytest.raises(UserError, match="seed=5: --config-from repeats a run as it was; beside it: outputs, overwrite"):
-        config_from(["--config-from", "a", "seed=5"])
+    for word in ("-m", "--cfg", "experiment=xor", "seed"):
+        with pytest.raises(UserError, match=f"{word}: --config-from repeats one run; beside it: outputs, overwrite"):
+            config_from(["--config-from", "a", word])
+
+
+def test_a_copy_has_the_changes_and_a_name_of_its_own(tmp_path):
+    """Of a group chosen anew what was set and the new option has as well is kept, the others are its defaults."""
+    run = tmp_path / "xor" / "norm=power,norm.power=3,seeds=2"
+    before = ("norm=power", "norm.power=3.0", "norm.layers=hidden", "seeds=2", "stop.max_steps=7")
+    for words, after in (
+        (["norm=swn", "model.widths=[5]"], ["norm=swn", "norm.layers=hidden"]),
+        (["optimizer=adam", "model.widths=[5]", "seeds=3"], [*before[:3], "optimizer=adam", "seeds=3"]),
+        (["+norm=power", "norm.power=2.0", "model.widths=[5]"], ["norm=power", "norm.power=2.0", "norm.layers=hidden"]),
+    ):
+        again = composed(prepared([*repeating(flat(compose(*before)), run, OPTIONS, words), *words]), OPTIONS)
+        assert typed(again.content, OPTIONS) == compose("seeds=2", "stop.max_steps=7", "model.widths=[5]", *after)
+        name = again.hydra.run.dir.split("/")[-1].split(",")
+        assert "model.widths=5" in name and f"norm={'swn' if 'norm=swn' in words else 'power'}" in name
+        assert ("seeds=3" in name) == ("seeds=3" in words) and ("seeds=2" in name) == ("seeds=3" not in words)
 
 
 @pytest.mark.parametrize(

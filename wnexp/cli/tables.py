@@ -45,6 +45,8 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     if type(value) is float:
         text = f"{value:.1f}" if name == "seconds" else f"{value:.6g}"
         return text if deviation is None else f"{text} ± {deviation:.2g}"
+    if isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
+        return ", ".join(value)
     if isinstance(value, (list, dict, bool)):
         return json.dumps(value)
     text = "-" if value is None else str(value)

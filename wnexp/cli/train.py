@@ -1,6 +1,7 @@
 """`wnexp train`: the bridge to Hydra, which composes the configuration and calls `job` once for every job."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ usage: wnexp train [GROUP=OPTION ...] [KEY=VALUE ...]      train one run
        wnexp train --config-from RUN outputs=FOLDER        repeat a run from its run.json
        wnexp train --config-from RUN data.path=FILE        whose data are elsewhere now, with the same contents
        wnexp train --config-from RUN stop.log_loss=-1000   train it further, in its directory
+       wnexp train --config-from RUN norm=swn              a copy with a change, beside it
 
 `+norm=ewn` and `norm=ewn` mean the same. --cfg job shows the configuration and stops. --hydra-help lists Hydra's own
 options, --config-dir DIR adds your own option files.
@@ -102,8 +104,11 @@ class _Reports:
         return [json.loads(file.read_text()) for file in files]
 
 
-def job(composed: Any) -> None:
-    """Hydra's task function. What the user can mend is reported, so the other jobs of a sweep go on."""
+def job(composed: Any) -> float | None:
+    """Hydra's task function. What the user can mend is reported, so the other jobs of a sweep go on.
+
+    Returns the objective, where there is one: infinite for a run that has failed or has no such figure.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -135,6 +140,20 @@ def job(composed: Any) -> None:
     if is_sweep:
         with suppress(KeyError, OSError):
             (Path(os.environ[_REPORTS]) / f"{hydra.job.num}.json").write_text(json.dumps(report))
+    return None if composed.get("objective") is None else _objective(str(composed.objective), directory, report)
+
+
+def _objective(name: str, directory: Path, report: dict[str, Any]) -> float:
+    from wnexp.runs.listing import listing
+    from wnexp.runs.reader import Run
+
+    if "error" in report or "elsewhere" in report:
+        return math.inf
+    (row,) = listing([Run(directory)], [name]).rows
+    value = row[name]
+    if value is not None and not isinstance(value, (int, float)):
+        raise UserError(f"objective={name} is {value}; allowed: columns of numbers (wnexp runs --help)")
+    return math.inf if value is None else float(value)
 
 
 def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[str, Any]:

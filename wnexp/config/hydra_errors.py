@@ -38,6 +38,8 @@ def explain_hydra(error: BaseException, options: Options) -> str | None:
         names = known.group(1).split() if known else []
         near = get_close_matches(found.group(2), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
+        if found.group(1) in ("hydra/launcher", "hydra/sweeper"):
+            hint = f"{hint}; others are plugins: pip install 'wnexp[joblib]', [slurm], [ray], [optuna]"
         return f"{found.group(1)}={found.group(2)} is unknown; allowed: {', '.join(names) or 'none'}{hint}"
     if found := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return f"{found.group(1)} has several values; `wnexp train -m ...` runs one job for each"

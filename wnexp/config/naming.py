@@ -21,7 +21,7 @@ from wnexp.config.hydra_private import composed
 from wnexp.config.schema import GROUPS
 from wnexp.errors import UserError
 
-_SILENT = {"overwrite", "outputs", "experiment", "logger"}
+_SILENT = {"overwrite", "outputs", "experiment", "logger", "objective"}
 
 
 def run_directory(
@@ -50,6 +50,17 @@ def run_directory(
     if outputs is not None and not _holds_run(outputs, name) and _holds_run(outputs, earlier):
         return earlier
     return name
+
+
+def renamed(name: str, norm: str, changes: Sequence[str]) -> str:
+    """The name of a copy of the run of that name, with these words changed."""
+    named = dict(part.split("=", 1) for part in name.split(",") if "=" in part)
+    rest = [part for part in name.split(",") if "=" not in part and part != "default"]
+    for text, override in zip(changes, OverridesParser.create().parse_overrides(list(changes)), strict=True):
+        key = override.get_key_element().lstrip("+~")
+        named[key] = _named(key, text, override, _text).partition("=")[2]
+    named["norm"] = norm
+    return _safe(",".join([*rest, *sorted(f"{key}={value}" for key, value in named.items())]), "[]{}():~")
 
 
 def _holds_run(outputs: str, name: str) -> bool:

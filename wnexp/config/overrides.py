@@ -11,8 +11,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quote, QuotedString
 
 from wnexp.config.hydra_private import parsed_arguments
+from wnexp.config.naming import renamed
 from wnexp.config.schema import GROUPS, Options
 from wnexp.errors import UsageError, UserError
+from wnexp.settings import settings as settings_of
 
 _NAMED = tuple(f"{group}.name" for group in GROUPS)
 
@@ -89,31 +91,60 @@ def config_from(words: Sequence[str]) -> tuple[list[str], Path | None]:
         raise UsageError("--config-from needs a run directory (wnexp train --help)")
     rest = words[:position] + words[position + 2 :]
     for word in rest:
-        if word.split("=")[0] not in (*_BESIDE_CONFIG_FROM, *_FURTHER):
+        if "=" not in word or word.startswith(("-", "experiment=", "+experiment=")):
             raise UserError(
-                f"{word}: --config-from repeats a run as it was; beside it: {', '.join(_BESIDE_CONFIG_FROM)};\n"
-                f"and to train it further: {', '.join(_FURTHER)}"
+                f"{word}: --config-from repeats one run; beside it: {', '.join(_BESIDE_CONFIG_FROM)};\n"
+                f"{', '.join(_FURTHER)} to train it further; other settings, KEY=VALUE, for a copy with these changes"
             )
     return rest, Path(words[position + 1])
+
+
+def _changes(words: Sequence[str]) -> list[str]:
+    """The words beside `--config-from` that make another run of it."""
+    return [word for word in words if word.partition("=")[0].lstrip("+") not in (*_BESIDE_CONFIG_FROM, *_FURTHER)]
 
 
 def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: Sequence[str] = ()) -> list[str]:
     """The words that repeat a run with these flat settings. Raises `UserError`.
 
     Under `outputs` by the name it has; in its own directory, where the words `beside` train it further and name no
-    other place.
+    other place; by its name and theirs, where they change other settings. Of a group that is chosen anew the settings
+    are kept that were set and that the new option has as well.
     """
     known = {*options.keys(), *_NAMED}
     if unknown := sorted(settings.keys() - known):
         raise UserError(f"{run}: of another version or a script of yours; unknown here: {', '.join(unknown)}")
     place = run.resolve()
-    keys = {word.partition("=")[0] for word in beside}
-    here = bool(keys & {*_FURTHER}) and not keys & {"outputs", "hydra.run.dir"}
-    elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(f'{place.parent.name}/{place.name}')[1:-1]}'"
-    chosen = [f"{key.removesuffix('.name')}={value}" for key, value in settings.items() if key in _NAMED]
-    left_out = _NAMED if here else (*_NAMED, "device")
+    keys = {word.partition("=")[0].lstrip("+") for word in beside}
+    changes = _changes(beside)
+    chosen = {key.removesuffix(".name"): str(value) for key, value in settings.items() if key in _NAMED}
+    anew = {key: word.partition("=")[2] for word in changes if (key := word.partition("=")[0].lstrip("+")) in chosen}
+    chosen |= anew
+    gone = [key for key in settings if not _kept(options, settings, anew, key)]
+    here = bool(keys & {*_FURTHER}) and not changes and not keys & {"outputs", "hydra.run.dir"}
+    name = f"{place.parent.name}/{place.name}"
+    if changes:
+        name = f"{place.parent.name}/{renamed(place.name, chosen['norm'], [*changes, *_further(beside)])}"
+    elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(name)[1:-1]}'"
+    left_out = {*_NAMED, *gone, *keys, *(() if here else ("device",))}
     values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in left_out]
-    return [*chosen, *values, f"hydra.run.dir={_hydra_text(str(place)) if here else elsewhere}"]
+    own = [] if "hydra.run.dir" in keys else [f"hydra.run.dir={_hydra_text(str(place)) if here else elsewhere}"]
+    return [*(f"{group}={option}" for group, option in chosen.items() if group not in anew), *values, *own]
+
+
+def _further(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word.partition("=")[0] in _FURTHER]
+
+
+def _kept(options: Options, settings: Mapping[str, Any], anew: Mapping[str, str], key: str) -> bool:
+    """Whether a copy has a setting of a run: of a group chosen anew what was set there and the new option has too."""
+    group, _, name = key.partition(".")
+    if group not in anew:
+        return True
+    before, after = (options.groups[group].get(option) for option in (settings[f"{group}.name"], anew[group]))
+    if before is None or after is None or name not in settings_of(after):
+        return False
+    return name in settings_of(before) and settings[key] != settings_of(before)[name].value
 
 
 def _hydra_text(value: Any) -> str:

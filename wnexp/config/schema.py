@@ -14,7 +14,7 @@ from typing import Any
 from wnexp.errors import UserError
 from wnexp.settings import Setting, setting, settings
 
-_NOT_NUMBERS = ("overwrite", "outputs", "logger")  # settings that change no number of a run
+_NOT_NUMBERS = ("overwrite", "outputs", "logger", "objective")  # settings that change no number of a run
 GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
 
 
@@ -73,6 +73,11 @@ class Config:
     outputs: str = setting("outputs", "the folder of all runs")
     snapshots: list[float] = setting([], "log losses (nats) at which to save the weights")
     logger: list[str] = setting([], "where the run is logged as well", choices=("tensorboard", "wandb", "mlflow"))
+    objective: str | None = setting(
+        None,
+        "what a sweeper such as Optuna is told of a job: a column of `wnexp runs`, like attempts@-100",
+        null="for none",
+    )
 
 
 @dataclass(frozen=True)

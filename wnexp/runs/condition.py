@@ -133,7 +133,9 @@ def _comparison(key: str, operator: str, values: list[Any], text: str) -> Callab
 
 
 def _equal(found: Any, value: Any) -> bool:
-    """Equal as numbers, or as text: a norm's power is stored as a number or as "inf"."""
+    """Equal as numbers, or as text: a norm's power is stored as a number or as "inf". A list is what it contains."""
+    if isinstance(found, list) and not isinstance(value, list):
+        return any(_equal(entry, value) for entry in found)
     if isinstance(found, (int, float)) and isinstance(value, (int, float)):
         return isinstance(found, bool) == isinstance(value, bool) and found == value
     return found == value or str(found) == str(value)

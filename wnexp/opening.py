@@ -167,6 +167,7 @@ def _first_status(config: Config, session: Session, stored: Status | None) -> St
         git_commit=code.commit(),
         command=" ".join(sys.argv),
         law=session.law,
+        labels=session.labels,
         rule={"geometry": session.rule.geometry, "gap_power": session.rule.gap_power},
         earlier_seconds=stored.wall_seconds if stored else 0.0,
         extra=stored.extra if stored else {},

@@ -81,7 +81,7 @@ def test_other_names(tmp_path, arrays, message):
 def test_types_that_are_no_numbers(tmp_path, kind):
     for arrays in (
         {"train_x": np.zeros((4, 3), kind), "train_y": Y},
-        {"train_x": images(3), "train_y": np.zeros(4, kind)},
+        *([{"train_x": images(3), "train_y": np.zeros(4, kind)}] if kind != "U3" else []),  # words name classes
     ):
         with pytest.raises(UserError, match=r"train_[xy] must be numbers, not .*; allowed: float16, float32") as error:
             load(tmp_path, **arrays)

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from string import Template
 from typing import Any
 
-from wnexp.cli import log, plot, prune, rm, runs, tag, verify
+from wnexp.cli import export, log, plot, prune, rm, runs, tag, verify
 
 NAME, HELP = "completion", "a completion script for bash, zsh or fish"
 DESCRIPTION = """\
@@ -15,7 +15,7 @@ Print a script that completes commands, options, groups, settings and their valu
   bash: source <(wnexp completion bash)      zsh: source <(wnexp completion zsh)
   fish: wnexp completion fish | source"""
 
-_COMMANDS = (plot, prune, verify, runs, tag, rm, log)
+_COMMANDS = (plot, prune, verify, runs, tag, rm, export, log)
 _BASH = """\
 _wnexp() {
     local line=${COMP_LINE:0:COMP_POINT} words=() word prefix

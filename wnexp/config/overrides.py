@@ -65,7 +65,7 @@ def _exists(value: str) -> bool:
 
 
 # Settings that are paths of files whose contents a run was trained on.
-MOVABLE = ("data.path", "data.dir", "model.initial_weights")
+MOVABLE = ("data.path", "data.test_path", "data.dir", "model.initial_weights")
 _BESIDE_CONFIG_FROM = ("outputs", "overwrite", "device", "hydra.run.dir", *MOVABLE)
 _FURTHER = ("stop.log_loss", "stop.max_steps", "seeds", "snapshots", "record.up_to")
 

@@ -5,6 +5,7 @@ from wnexp.data.dataset import Source
 from wnexp.data.generated import Clusters, ConvRate, Digits, Gaussian, LinSep, SimpleTraj, TwoPoints, Xor
 from wnexp.data.images import Emnist, Images
 from wnexp.data.regression import SparseRegression
+from wnexp.data.tables import Bundled, OpenML
 
 DATA_SETS: dict[str, Source] = {
     "lin_sep": LinSep(),
@@ -24,5 +25,10 @@ DATA_SETS: dict[str, Source] = {
     "emnist": Emnist(published_as="emnist", mean=0.1722, deviation=0.3309),
     "cifar10": Images(published_as="cifar10", mean=0.5, deviation=0.5),
     "cifar100": Images(published_as="cifar100", mean=0.5, deviation=0.5),
+    "iris": Bundled(loader="iris"),
+    "wine": Bundled(loader="wine"),
+    "breast_cancer": Bundled(loader="breast_cancer"),
+    "diabetes": Bundled(loader="diabetes", labels="real"),
+    "openml": OpenML(),
     "file": ArrayFile(),
 }

@@ -17,9 +17,11 @@ _NEEDED = "needed: train_x, train_y; optional: test_x, test_y"
 
 @dataclass(frozen=True)
 class ArrayFile(Sampled):
-    """Arrays from an `.npz` file: `train_x`, `train_y` and perhaps `test_x`, `test_y`."""
+    """A user's file: arrays `train_x`, `train_y` and perhaps `test_x`, `test_y` in an `.npz`, or a table."""
 
-    path: str | None = setting(None, "FILE.npz")
+    path: str | None = setting(None, "FILE.npz, or FILE.csv, FILE.parquet with data.target")
+    target: str | None = setting(None, "the column of a table that holds the labels", null="for .npz")
+    test_path: str | None = setting(None, "a table of the same columns to test on", null="for none, and for .npz")
     channels: str = setting(
         "auto",
         "axis of the channels of images (n, ., ., .); auto: last, refused where the shape speaks for first",
@@ -28,18 +30,33 @@ class ArrayFile(Sampled):
 
     def read(self):
         if not self.path:
-            raise UserError("data=file needs data.path=FILE.npz")
+            raise UserError("data=file needs data.path=FILE.npz, FILE.csv or FILE.parquet")
         path, source = Path(self.path).expanduser(), f"data.path={self.path}"
         if not path.is_file():
             raise UserError(f"{source}: no such file")
+        if path.suffix.lower() in (".csv", ".parquet"):
+            return _from_arrays(self._tables(path, source), source, self.classes, self.labels == "real")
         arrays = archives.read_npz(path, archives.NAMES, source)
         _check_names(set(arrays), archives.names(path), source)
         for name in sorted({"train_x", "test_x"} & set(arrays)):
             arrays[name] = self._channels_last(numbers(arrays[name], name, source), name, source)
         return _from_arrays(arrays, source, self.classes, self.labels == "real")
 
+    def _tables(self, path: Path, source: str) -> dict[str, np.ndarray]:
+        from wnexp.data.tables import read_table
+
+        arrays = read_table(path, self.target, source)
+        if self.test_path is None:
+            return arrays
+        test, tested = Path(self.test_path).expanduser(), f"data.test_path={self.test_path}"
+        if not test.is_file() or test.suffix.lower() not in (".csv", ".parquet"):
+            raise UserError(f"{tested}: {'no table; allowed: .csv, .parquet' if test.is_file() else 'no such file'}")
+        found = read_table(test, self.target, tested)
+        return arrays | {"test_x": found["train_x"], "test_y": found["train_y"]}
+
     def files(self):
-        return {"path": [Path(self.path).expanduser()]} if self.path else {}
+        paths = {"path": self.path, "test_path": self.test_path}
+        return {name: [Path(path).expanduser()] for name, path in paths.items() if path}
 
     def _channels_last(self, x: np.ndarray, name: str, source: str) -> np.ndarray:
         """Images as `(n, height, width, channels)`, other arrays as they are. Raises `UserError`."""

@@ -34,9 +34,12 @@ class Dataset:
     source: str = "data"  # the setting that the data come from
     real: bool = False  # labels are real numbers, not classes
     classes: InitVar[Sequence[int] | None] = None
+    names: tuple[str, ...] | None = None  # of the classes, where labels came as words
     chosen: tuple[int, ...] | None = field(init=False, default=None)  # `classes`; None where all are kept
 
     def __post_init__(self, classes: Sequence[int] | None):
+        if not self.real and np.asarray(self.train_y).dtype.kind in "US":
+            self._name_labels()
         train_x, train_y = _pair(self.train_x, self.train_y, "train", self.source, self.real)
         test_x, test_y = _pair(self.test_x, self.test_y, "test", self.source, self.real)
         if not train_x.size:
@@ -49,11 +52,31 @@ class Dataset:
         if classes is not None:
             train_x, train_y, test_x, test_y = _keep(classes, train_x, train_y, test_x, test_y, self.source)
             object.__setattr__(self, "chosen", tuple(classes))
+            if self.names is not None:
+                object.__setattr__(self, "names", tuple(self.names[label] for label in classes))
         if not self.real:
             train_y, test_y = _classes(train_y, test_y, self.source)
         checked = {"train_x": train_x, "train_y": train_y, "test_x": test_x, "test_y": test_y}
         for name, array in checked.items():
             object.__setattr__(self, name, array)
+
+    def _name_labels(self) -> None:
+        """Words as labels 0..k-1 in their order, kept as `names`."""
+        flat = [y[:, 0] if y.shape[1:] == (1,) else y for y in (self.train_y, self.test_y)]
+        names, train = np.unique(flat[0], return_inverse=True)
+        if foreign := sorted(set(map(str, np.unique(flat[1]))) - set(map(str, names))):
+            raise UserError(f"{self.source}: no training sample has the label {foreign[0]} of the test set")
+        test = np.searchsorted(names, flat[1].astype(names.dtype)) if len(flat[1]) else np.zeros(0, np.int64)
+        for name, value in {"train_y": train, "test_y": test, "names": tuple(map(str, names))}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def labels(self) -> dict[str, int] | None:
+        """Word -> the label that stands for it; None where labels came as numbers."""
+        if self.names is None:
+            return None
+        values = (-1, 1) if self.outputs == 1 else range(len(self.names))
+        return dict(zip(self.names, values, strict=False))
 
     @property
     def outputs(self) -> int:
@@ -173,6 +196,7 @@ class Sampled(Source):
     train_samples: int | None = setting(
         None, "size of a random subset of the training set to use", least=1, null="for all"
     )
+    standardize: bool = setting(False, "every input minus its mean in the training set, over its deviation there")
 
     def read(self) -> Dataset:
         """The whole data set, or its `classes` alone: what `Dataset` makes of labels before it checks that there are no
@@ -195,7 +219,8 @@ class Sampled(Source):
                 raise UserError("data.labels=parity needs more than two classes, 0..k-1")
             odd = np.array(chosen or range(dataset.outputs)) % 2
             dataset = replace(dataset, train_y=2 * odd[dataset.train_y] - 1, test_y=2 * odd[dataset.test_y] - 1)
-        return dataset
+            dataset = replace(dataset, names=None)
+        return _standardized(dataset) if self.standardize else dataset
 
     def _subset(self, dataset: Dataset, size: int) -> Dataset:
         samples = len(dataset.train_x)
@@ -207,3 +232,10 @@ class Sampled(Source):
         if lacking and not dataset.real:
             raise UserError(f"data.train_samples={size}: no sample of class {min(lacking)} is among them; take more")
         return replace(dataset, train_x=dataset.train_x[chosen], train_y=train_y)
+
+
+def _standardized(dataset: Dataset) -> Dataset:
+    """Inputs of mean 0 and deviation 1 over the training set; those that are constant there are 0 in it."""
+    mean, deviation = dataset.train_x.mean(axis=0), dataset.train_x.std(axis=0)
+    scale = 1 / np.where(deviation > 0, deviation, 1)
+    return replace(dataset, train_x=(dataset.train_x - mean) * scale, test_x=(dataset.test_x - mean) * scale)

@@ -16,6 +16,7 @@ class Activation:
     """A function with `f(c z) = c^degree f(z)` for `c > 0`."""
 
     degree: ClassVar[int]
+    torch: ClassVar[str | None] = None  # the expression of its module; empty for none, None where there is none
 
     def __call__(self, z: Float[Array, "... neurons"]) -> Float[Array, "... neurons"]:
         """The function, entry by entry."""
@@ -38,6 +39,7 @@ class Linear(Activation):
     """The identity."""
 
     degree: ClassVar[int] = 1
+    torch: ClassVar[str | None] = ""
 
     def __call__(self, z):
         return z
@@ -48,6 +50,7 @@ class Relu(Activation):
     """`max(z, 0)`."""
 
     degree: ClassVar[int] = 1
+    torch: ClassVar[str | None] = "nn.ReLU()"
 
     def __call__(self, z):
         return jax.nn.relu(z)
@@ -61,6 +64,7 @@ class SquaredRelu(Activation):
     """`max(z, 0)^2`."""
 
     degree: ClassVar[int] = 2
+    torch: ClassVar[str | None] = "ReLUSquared()"
 
     def __call__(self, z):
         return jnp.square(jax.nn.relu(z))

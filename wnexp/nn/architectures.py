@@ -35,7 +35,7 @@ class Model:
     )
     init_scale: float = setting(1.0, "factor of the trained initial weights, of every layer; biases stay", above=0)
     initial_weights: str | None = setting(
-        None, "start from this .safetensors file instead; {seed} in its name stands for the seed"
+        None, "start from this .safetensors or PyTorch file instead; {seed} in its name stands for the seed"
     )
 
     def network(self, inputs: int, outputs: int, image: Image | None) -> Network:

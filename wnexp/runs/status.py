@@ -38,6 +38,7 @@ class Status:
     command: str = ""
     earlier_seconds: float = 0.0  # of the processes before this one
     law: dict[str, Any] | None = None  # of the norm: whether it normalizes, slope of gradient against norm
+    labels: dict[str, int] | None = None  # word -> label, where labels of classes came as words
     rule: dict[str, Any] = field(default_factory=dict)  # of the step rule: geometry, power of its gap in the updates
     error: str | None = None
     schema: int = SCHEMA
@@ -58,6 +59,7 @@ _PERHAPS |= {
     "code": str,
     "error": str | None,
     "law": dict | None,
+    "labels": dict | None,
     "rule": dict,
     "schema": int,
 }

@@ -17,6 +17,7 @@ from wnexp.training.devices import open_devices
 from wnexp.training.program import Program, build_network, build_program, build_traced, initial_weights, work
 from wnexp.training.session import Session, Table
 
+_MOST_NAMED = 10  # classes in a note; run.json has them all
 _WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
 
 
@@ -36,6 +37,9 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     tables = _tables(config.measures, program)
     session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
     session.law = _law(config.norm.by_layer(len(network.layers)))
+    session.labels = dataset.labels
+    if session.labels is not None and len(session.labels) <= _MOST_NAMED:
+        session.notes.append("labels: " + ", ".join(f"{name} is {label}" for name, label in session.labels.items()))
     session.notes += config.optimizer.notes(program.network, samples)
     session.notes += reach.notes(config.optimizer, network, config.norm, program.loss, dataset, session.target)
     if not isinstance(program.loss, MarginLoss):

@@ -14,6 +14,7 @@ from wnexp.config.schema import Config
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.measures.base import Measure
+from wnexp.nn import torch_layout
 from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import Loss, MarginLoss
 from wnexp.nn.network import Network
@@ -180,7 +181,10 @@ def _scaled(weights, program: Program, factor: float) -> tuple:
 def _given_weights(path: Path, program: Program, load: Any) -> tuple:
     """The weights of a file, one entry per layer. Raises `UserError`."""
     source = f"model.initial_weights={path}"
-    weights = weight_files.from_arrays(load(path), program.network, program.dtype, source)
+    arrays = load(path)
+    if not torch_layout.is_own(arrays):
+        arrays = torch_layout.from_torch(arrays, program.network, source)
+    weights = weight_files.from_arrays(arrays, program.network, program.dtype, source)
     _check_directions(weights, program, source)
     return weights
 

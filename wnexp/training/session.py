@@ -55,6 +55,7 @@ class Session:
         self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
         self.notes: list[str] = []  # what the user may not expect
         self.law: dict[str, Any] | None = None  # what theory says of the norm, for readers without JAX
+        self.labels: dict[str, int] | None = None  # of the classes, where they came as words
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])

@@ -20,7 +20,7 @@ NAMES = [command.NAME for command in COMMANDS]
         (["train", "--foo"], 2, "unrecognized arguments: --foo"),
         (["trian"], 2, "unknown command 'trian'; did you mean train? (wnexp --help)"),
         (["polt"], 2, "unknown command 'polt'; did you mean plot?"),
-        (["xyzzy"], 2, "unknown command 'xyzzy'; known: train, plot, prune, verify, runs"),
+        (["xyzzy"], 2, "unknown command 'xyzzy'; known: train, plot, report, prune, verify, runs"),
         (["plot", "--foo"], 2, "unrecognized arguments: --foo (wnexp plot --help)"),
         (["plot", "--to"], 2, "--to: expected one argument"),
         (["plot"], 1, "no runs under outputs"),

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from string import Template
 from typing import Any
 
-from wnexp.cli import export, log, plot, prune, rm, runs, tag, verify
+from wnexp.cli import export, log, plot, prune, report, rm, runs, tag, verify
 
 NAME, HELP = "completion", "a completion script for bash, zsh or fish"
 DESCRIPTION = """\
@@ -15,7 +15,7 @@ Print a script that completes commands, options, groups, settings and their valu
   bash: source <(wnexp completion bash)      zsh: source <(wnexp completion zsh)
   fish: wnexp completion fish | source"""
 
-_COMMANDS = (plot, prune, verify, runs, tag, rm, export, log)
+_COMMANDS = (plot, prune, verify, runs, report, tag, rm, export, log)
 _BASH = """\
 _wnexp() {
     local line=${COMP_LINE:0:COMP_POINT} words=() word prefix
@@ -84,9 +84,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the script."""
-    words = {"train": train_words()} | {
-        command.NAME: _options(command) for command in (plot, prune, verify, runs, tag, rm, log)
-    }
+    words = {"train": train_words()} | {command.NAME: _options(command) for command in _COMMANDS}
     words[NAME] = ["bash", "zsh", "fish"]
     if arguments.shell == "fish":
         print(_FISH_COMMAND.format(words=" ".join(words)))

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from wnexp import signals
-from wnexp.cli import completion, export, log, plot, prune, rm, runs, streams, tag, train, verify
+from wnexp.cli import completion, export, log, plot, prune, report, rm, runs, streams, tag, train, verify
 from wnexp.errors import UsageError, UserError, explain
 
-COMMANDS = (train, plot, prune, verify, runs, tag, rm, export, log, completion)
+COMMANDS = (train, plot, report, prune, verify, runs, tag, rm, export, log, completion)
 FIRST_STEPS = """\
 first steps:
   wnexp train +norm=ewn                      the paper's lin-sep experiment under EWN, to a loss of e^-300

@@ -54,7 +54,7 @@ def test_every_file_composes_and_builds_a_program(group, option, tmp_path):
     overrides = [f"{group}={option}"]
     if group == "model" and option in ("cnn", "vgg"):
         overrides.append("data=cifar10")
-    if (group, option) == ("data", "sparse_regression"):
+    if (group, option) in (("data", "sparse_regression"), ("data", "diabetes")):
         overrides.append("loss=squared")
     if option == "file":
         overrides.append(f"data.path={tmp_path}/data.npz")
@@ -63,7 +63,7 @@ def test_every_file_composes_and_builds_a_program(group, option, tmp_path):
         name = {"vgg": "cnn"}.get(option, option)
         assert config.names[group] == name
         assert type(getattr(config, group)) is type(OPTIONS.groups[group][name])
-    if option != "file":
+    if option not in ("file", "openml"):
         build_program(config, dataset(config.data), "cpu")
 
 
@@ -125,6 +125,9 @@ def test_what_an_experiment_sets_for_another_option_of_the_group_is_ignored(tmp_
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\noptimizer:\n  frak: 3\n")
     with pytest.raises(UserError, match=r"unknown key 'optimizer.frak'; did you mean optimizer.frac"):
+        compose("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]")
+    (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nnorm: ewn\n")
+    with pytest.raises(UserError, match=r"^norm: ewn in a file .* by its defaults list, - override /norm: ewn$"):
         compose("experiment=mine", f"hydra.searchpath=[file://{tmp_path}]")
 
 

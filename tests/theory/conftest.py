@@ -29,7 +29,7 @@ def lin_sep_runs(tmp_path_factory):
     return folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Untrained(Run):
     """A run of which there is a configuration alone; every snapshot that it would have holds its initial weights."""
 
@@ -96,7 +96,7 @@ def untrained(tmp_path_factory):
         config = compose(*overrides)
         dataset = config.data.load()
         network = build_network(config, dataset)
-        run = Untrained(folder / name, config, network)
+        run = Untrained(directory=folder / name, made=config, network=network)
         seeds = [limit_records(config.norm.law, network, config.stop.log_loss, seed) for seed in run.seeds]
         return TrainedRun(run, Reopened(config, flat(config), dataset, network), seeds, {})
 

@@ -187,7 +187,7 @@ FALSIFICATIONS: dict[str, Falsification] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TurnedRun(Run):
     """A run whose first layer looks at inputs turned by five degrees, away from the hard margin's normal."""
 
@@ -217,6 +217,6 @@ def falsified(run: TrainedRun, what: Falsification) -> TrainedRun:
     """The run with doctored records, and turned weights."""
     source, data = run.run, run.dataset
     if what.turned and reference.is_linear(run):
-        source = TurnedRun(run.directory, normal=reference.hard_margin_normal(data.train_x, data.train_y))
+        source = TurnedRun(directory=run.directory, normal=reference.hard_margin_normal(data.train_x, data.train_y))
     with np.errstate(all="ignore"):  # neurons without a gradient
         return replace(run, run=source, seeds=[what.doctor(seed) for seed in run.seeds])

@@ -125,10 +125,30 @@ def test_the_table_has_a_line_for_every_tolerance_and_names_that_tell_runs_apart
     ]
     terminal.report_verdicts(verdicts.Judged(rows, tmp_path, []))
     above, below = capsys.readouterr().out.split("\n\n")
-    assert [line.split()[4:8] for line in above.splitlines()[1:]] == [
-        ["0.01", "3", "of", "4"],
-        ["0.005", "3", "of", "4"],
+    assert [line.split()[3:] for line in above.splitlines()[1:]] == [
+        ["not", "reached", "1", "0.02", "0.01", "3", "of", "4"],
+        ["not", "reached", "1", "0.02", "0.005", "3", "of", "4"],
     ]
     first, second = below.splitlines()[1:]
     assert "relu/none/0" in first and "needs 2e+04 to 3e+04 nats; left out: few records" in first
     assert "relu/none/1" in second and "nats" not in second
+
+
+def test_the_largest_error_is_that_of_the_verdict_beside_it(capsys, tmp_path):
+    """Verdicts of one claim stand together, and what holds has no error of what does not."""
+    common = {"norm": "none", "measured_as": "residual", "one_sided": False, "predicted": 0.0, "tolerance": 0.01}
+    common |= {"low": 0.0, "used": 1, "left_out": 0, "reasons": "", "needed_low": np.nan, "needed_high": np.nan}
+    found = [
+        ("C1", "a", 0.004, "holds"),
+        ("C2", "a", 0.001, "holds"),
+        ("C1", "b", 0.5, "fails"),
+        ("C1", "c", 0.002, "holds"),
+    ]
+    rows = [common | {"claim": claim, "name": name, "high": high, "verdict": word} for claim, name, high, word in found]
+    terminal.report_verdicts(verdicts.Judged(rows, tmp_path, []))
+    lines = [line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()[1:]]
+    assert [(line[0], *line[3:6]) for line in lines] == [
+        ("C1", "holds", "2", "0.004"),
+        ("C1", "fails", "1", "0.5"),
+        ("C2", "holds", "1", "0.001"),
+    ]

@@ -1,7 +1,6 @@
 """What the user sees: a run as it goes on, the closing tables, the list of runs, verdicts."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,19 +157,20 @@ def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
 
 
 def report_verdicts(judged: Any) -> None:
-    """One line for every claim, norm and tolerance, then whatever does not hold, run by run, and what was left out."""
-    groups: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    """One line for every claim, norm, tolerance and verdict, then whatever does not hold, run by run, and what was left
+    out."""
+    groups: dict[tuple[str, str, float, str], list[dict[str, Any]]] = {}
     for row in judged.rows:
-        groups.setdefault((row["claim"], row["norm"], row["tolerance"]), []).append(row)
+        groups.setdefault((row["claim"], row["norm"], row["tolerance"], row["verdict"]), []).append(row)
     table = []
-    for (claim, norm, tolerance), members in groups.items():
+    for claim, norm, tolerance, verdict in sorted(groups, key=lambda key: list(groups).index(_first(groups, key))):
+        members = groups[claim, norm, tolerance, verdict]
         errors = [_error(row) for row in members if row["used"]]
-        counts = Counter(row["verdict"] for row in members)
-        verdicts = ", ".join(f"{verdict} {counts[verdict]}" for verdict in counts)
         worst, used = f"{max(errors):.2g}" if errors else "-", sum(row["used"] for row in members)
         seeds = f"{used} of {used + sum(row['left_out'] for row in members)}"
-        table.append([claim, norm, members[0]["measured_as"], worst, f"{tolerance:g}", seeds, verdicts])
-    print_table(["claim", "norm", "measured", "largest error", "tolerance", "seeds", "verdicts"], table)
+        runs = len({row["name"] for row in members})
+        table.append([claim, norm, members[0]["measured_as"], verdict, runs, worst, f"{tolerance:g}", seeds])
+    print_table(["claim", "norm", "measured", "verdict", "runs", "largest error", "tolerance", "seeds"], table)
     rest = [row for row in judged.rows if row["verdict"] != "holds"]
     if rest:
         print()
@@ -178,6 +178,11 @@ def report_verdicts(judged: Any) -> None:
         print_table(header, [_verdict(row) for row in rest])
     for note in judged.notes:
         print(f"note: {note}")
+
+
+def _first(groups: Mapping[tuple[str, str, float, str], Any], key: tuple[str, str, float, str]) -> Any:
+    """The first group of the same claim, norm and tolerance: its verdicts stand together."""
+    return next(other for other in groups if other[:3] == key[:3])
 
 
 def _error(row: Mapping[str, Any]) -> float:

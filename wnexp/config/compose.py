@@ -100,6 +100,11 @@ def typed(composed: DictConfig, options: Options) -> Config:
     names, objects = {}, {}
     for group, table in options.groups.items():
         given = content.pop(group, None)
+        if given is not None and not isinstance(given, dict):
+            raise UserError(
+                f"{group}: {given} in a file gives {group} a value; a file chooses an option by its defaults list, "
+                f"- override /{group}: {given}"
+            )
         own = given if isinstance(given, dict) else {}
         names[group] = str(own.pop("name", None))
         prototype = choose(table, group, names[group])

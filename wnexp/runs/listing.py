@@ -15,7 +15,7 @@ from wnexp.runs.reader import Run
 from wnexp.runs.status import RUNNING
 
 Row = dict[str, Any]
-OF_RUNS = ("run", "status", "seconds", "code", "git_commit", "command", "on", "error")
+OF_RUNS = ("run", "status", "seconds", "code", "git_commit", "command", "on", "error", "tags", "note")
 OF_SEEDS = ("seed", "outcome", "step", "attempts", "log_loss", "step_size")
 STANDARD = ("run", "status", "seeds", "outcome", "step", "log_loss", "seconds")
 _AT = re.compile(r"(\w+)@(-?[\d.]+(?:e[+-]?\d+)?)")

@@ -39,9 +39,7 @@ def test_commands_that_a_page_shows_can_be_read(page):
         words = shlex.split(line.split(" # ")[0])
         if words[1] == "train":
             named = [word.lstrip("+").split("=")[0] for word in words[2:] if "=" in word]
-            keys = [
-                key for key in named if "/" not in key or key.startswith("hydra")
-            ]  # a directory's name has them too
+            keys = [key for key in named if "/" not in key or key.startswith("hydra")]  # names have them too
             assert all(OPTIONS.has_key(key) or key.startswith("hydra") for key in keys), line
         else:
             parsers[words[1]].parse_intermixed_args(words[2:])

@@ -7,7 +7,8 @@ import pytest
 from tests.helpers import labelled
 from wnexp import figures
 from wnexp.errors import UserError
-from wnexp.figures.series import give_looks, load_series
+from wnexp.figures.looks import give_looks
+from wnexp.figures.series import load_series
 from wnexp.figures.style import Options
 from wnexp.runs import reader
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wnexp.figures.series import Series, load_series, natural, telling_apart
+from wnexp.figures.looks import natural
+from wnexp.figures.series import Series, load_series, telling_apart
 
 
 def test_labels_are_the_keys_that_differ_without_what_follows():

@@ -8,6 +8,7 @@ import pytest
 
 from tests.helpers import LIN_SEP
 from wnexp import runner
+from wnexp.cli.tables import print_listing
 from wnexp.collection import Runs
 from wnexp.errors import UserError
 from wnexp.runs import status
@@ -43,6 +44,20 @@ def test_means_over_seeds_of_several_runs_and_their_deviation(runs):
     assert rows[1]["seeds"] == 3 and rows[1]["norm"] == "ewn"
     assert rows[1]["normalized_margin@-10"] == pytest.approx(np.mean(margins), abs=1e-14)
     assert rows[1]["normalized_margin@-10_deviation"] == pytest.approx(np.std(margins), abs=1e-14)
+
+
+def test_a_mean_says_of_how_many_seeds_it_is(runs, capsys):
+    """Where some have never been so deep, and in the table that is printed."""
+    losses = sorted(own["log_loss"] for run in list(runs)[1:] for own in run.figures)
+    column = f"margin@{losses[1]}"
+    alone = [row[column] for row in listing(runs, [column], "norm=ewn", None).rows]
+    known = [value for value in alone if value is not None]
+    rows, columns = listing(runs, [column, "norm"], mean_over=["seed"])
+    ewn = rows[1]
+    assert 0 < len(known) < 3 and ewn[f"{column}_seeds"] == len(known) and f"{column}_seeds" in columns
+    assert ewn[column] == pytest.approx(np.mean(known), abs=1e-14)
+    print_listing(rows, columns)
+    assert f"({len(known)} of 3)" in capsys.readouterr().out
 
 
 def test_a_row_a_seed_and_conditions_on_seeds(runs):

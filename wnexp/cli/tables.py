@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wnexp.runs.listing import BESIDE
+
 
 def number(value: float | None, form: str) -> str:
     """A number in that format, `-` for none."""
@@ -35,19 +37,19 @@ def _print_wrapped(cells: Sequence[Sequence[str]]) -> None:
 
 
 def print_listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Rows of `runs.listing`, a mean with its deviation in one column."""
-    shown = [name for name in columns if not name.endswith("_deviation")]
+    """Rows of `runs.listing`, a mean with its deviation and its number of seeds in one column."""
+    shown = [name for name in columns if not name.endswith(BESIDE)]
     print_table([name.removesuffix(".name") for name in shown], [[_cell(row, name) for name in shown] for row in rows])
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
-    value, deviation = row.get(name), row.get(f"{name}_deviation")
-    if type(value) is float:
-        text = f"{value:.1f}" if name == "seconds" else f"{value:.6g}"
-        return text if deviation is None else f"{text} ± {deviation:.2g}"
+    value, deviation, some = row.get(name), row.get(f"{name}_deviation"), row.get(f"{name}_seeds")
     if isinstance(value, list) and value and all(isinstance(entry, str) for entry in value):
         return ", ".join(value)
     if isinstance(value, (list, dict, bool)):
         return json.dumps(value)
     text = "-" if value is None else str(value)
-    return text if deviation is None or deviation == 0 else f"{text} ± {deviation:.2g}"
+    if type(value) is float:
+        text = f"{value:.1f}" if name == "seconds" else f"{value:.6g}"
+    text += f" ± {deviation:.2g}" if deviation else ""
+    return text if some is None else f"{text} ({some} of {row['seeds']})"

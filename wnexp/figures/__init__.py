@@ -44,7 +44,8 @@ except UnicodeDecodeError:  # it reads the file of the working directory, whatev
 
 from wnexp import signals
 from wnexp.figures import curves, final, geometry, neurons, norm_gradient, plane, sparsity, sweep
-from wnexp.figures.series import Series, give_looks, load_series
+from wnexp.figures.looks import give_looks
+from wnexp.figures.series import Series, load_series
 from wnexp.figures.style import PLAIN, Options, house_style
 from wnexp.resources import cores
 from wnexp.runs import listing, reader

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from wnexp.figures.looks import natural
 from wnexp.figures.seeds import over_seeds, seeds_note
-from wnexp.figures.series import Series, natural
+from wnexp.figures.series import Series
 from wnexp.figures.style import AXES, asked, label_rows, legend, look, panels, step_axis, title, wrapped
 
 _SHORTEST_LOG_TIME = 3.0  # nats; before that log log t means nothing

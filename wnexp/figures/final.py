@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wnexp.errors import UserError
+from wnexp.figures.looks import natural, number
 from wnexp.figures.seeds import NOTES, deviation
-from wnexp.figures.series import Series, natural, number
+from wnexp.figures.series import Series
 from wnexp.figures.style import asked, legend, look, wrapped
 from wnexp.runs import differences
 from wnexp.runs.listing import listing

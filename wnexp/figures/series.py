@@ -4,11 +4,8 @@
 # pyright: reportArgumentType=false, reportReturnType=false, reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportGeneralTypeIssues=false
 
-import itertools
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
@@ -17,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 
 from wnexp.errors import UserError
-from wnexp.figures.style import DASHES, PALETTE, Scale, law_colour, look
+from wnexp.figures.looks import give_looks, natural
 from wnexp.runs.differences import identity_text, named, telling_apart, text, what_made
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
@@ -28,7 +24,6 @@ from wnexp.runs.status import Status
 
 # A neuron counts as active when its weight norm is at least this share of the largest in its layer.
 ACTIVE_RATIO = 0.25
-_MOST_NAMED_COLOURS = 6  # values of a number; more are told apart by a scale of colours
 # The tables that figures show, with the columns that they ask an absent one for.
 _NEEDED = {
     "steps": ["seed", "step"],
@@ -191,63 +186,6 @@ def load_series(
     series.sort(key=lambda one: (*_rank(one.law), *natural(one.label)))
     give_looks(series)
     return series
-
-
-def give_looks(series: Sequence[Series], color_by: str | None = None, facet_by: str | None = None) -> Scale | None:
-    """Give every series its colour and dash; the scale of the colours, if numbers are told apart by a scale.
-
-    Norms have their own colours where nothing else differs. With `color_by`, or where more series than there are
-    colours differ in a number, colours stand for that setting's value and dashes for the rest, but for the setting that
-    makes facets. Raises `UserError` for a setting that there is not.
-    """
-    distinct_norms = len({one.norm for one in series}) == len(series)
-    chosen = None if distinct_norms or len(series) <= len(PALETTE) else _most_varied(series)
-    key = series[0].key(color_by) if color_by else chosen
-    if key is None:
-        for index, one in enumerate(series):
-            colour = law_colour(one.law) if distinct_norms else None
-            one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
-        return None
-    values = [one.value(key) for one in series]
-    shown = {key, series[0].key(facet_by) if facet_by else key}
-    others = [tuple(value for name, value in one.settings.items() if name not in shown) for one in series]
-    dashes = dict(zip(dict.fromkeys(others), itertools.cycle(DASHES), strict=False))
-    scale = _scale(key, values)
-    distinct = sorted(set(values), key=natural)
-    for one, value, rest in zip(series, values, others, strict=True):
-        colour = PALETTE[distinct.index(value) % len(PALETTE)]
-        if scale is not None:
-            colour = to_hex(scale.mappable().to_rgba(number(value)))
-        one.look = {"color": colour, "linestyle": dashes[rest]}
-    return scale
-
-
-def _scale(key: str, values: Sequence[str]) -> Scale | None:
-    """A scale for numbers of which there are more than one can name colours."""
-    numbers = [found for found in map(number, values) if found is not None]
-    enough = len(numbers) == len(values) and len(set(numbers)) > _MOST_NAMED_COLOURS
-    return Scale(key.removesuffix(".name"), tuple(numbers)) if enough else None
-
-
-def _most_varied(series: Sequence[Series]) -> str | None:
-    """The setting that is a number and has most values, if these need a scale."""
-    found = {key: len({one.settings[key] for one in series}) for key in series[0].settings}
-    found = {key: count for key, count in found.items() if _scale(key, [one.settings[key] for one in series])}
-    return max(found, key=found.__getitem__, default=None)
-
-
-def number(value: str) -> float | None:
-    """The finite number that a setting's text is, `[8]` too; None for any other."""
-    with suppress(ValueError):
-        found = float(value.removeprefix("[").removesuffix("]"))
-        return found if np.isfinite(found) else None
-    return None
-
-
-def natural(label: str) -> list[tuple[float, str]]:
-    """A key that sorts numbers in texts by their values."""
-    parts = re.split(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)", label)
-    return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]
 
 
 def _rank(law: Mapping[str, Any] | None) -> tuple[bool, bool, float]:

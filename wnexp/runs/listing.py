@@ -19,6 +19,7 @@ OF_RUNS = ("run", "status", "seconds", "code", "git_commit", "command", "on", "e
 OF_SEEDS = ("seed", "outcome", "step", "attempts", "log_loss", "step_size")
 STANDARD = ("run", "status", "seeds", "outcome", "step", "log_loss", "seconds")
 _AT = re.compile(r"(\w+)@(-?[\d.]+(?:e[+-]?\d+)?)")
+BESIDE = ("_deviation", "_seeds")  # what a mean may have beside it
 UNREADABLE = "unreadable run.json"
 
 
@@ -52,8 +53,9 @@ def listing(
 
     A row is a run, its figures means over its seeds; with `mean_over` such as `("seed",)` or `("data.seed",)` all runs
     that differ in their seeds and these settings alone, `NAME_deviation` beside `NAME` where there are several seeds
-    (of the population; `seeds` says how many); with None a single seed. Rows are in the order of the runs, or by the
-    column `sort`, `-NAME` from the largest on. Raises `UserError`.
+    (of the population; `seeds` says how many); with None a single seed. A mean is of the seeds that have the figure:
+    where some have none, `NAME_seeds` says how many have. Rows are in the order of the runs, or by the column `sort`,
+    `-NAME` from the largest on. Raises `UserError`.
     """
     rows = [row for run in runs for row in _rows(run)]
     readable = [run for run in runs if _is_readable(run)]
@@ -81,9 +83,9 @@ def listing(
     if by is not None:
         rows.sort(key=lambda row: _order(row.get(by.name)), reverse=sort.startswith("-"))
         rows.sort(key=lambda row: row.get(by.name) is None)
-    spread = [f"{column.name}_deviation" for column in asked]
-    names = [name for pair in zip((column.name for column in asked), spread, strict=True) for name in pair]
-    return Listing(rows, [name for name in names if name not in spread or any(name in row for row in rows)])
+    beside = [name for column in asked for name in (column.name, *(f"{column.name}{end}" for end in BESIDE))]
+    plain = {column.name for column in asked}
+    return Listing(rows, [name for name in beside if name in plain or any(name in row for row in rows)])
 
 
 def matching(runs: Sequence[Run], where: str) -> list[Run]:
@@ -152,18 +154,18 @@ def _column(name: str, rows: Sequence[Row], runs: Sequence[Run]) -> Column:
             return Column(name, name)
         known += known_figures
     near = " or ".join(get_close_matches(name, known, n=3, cutoff=0.5))
-    raise UserError(
-        f"no column '{name}'; {f'did you mean {near}?' if near else 'wnexp runs --help says what there is'}"
-    )
+    hint = f"did you mean {near}?" if near else "`wnexp runs --help` says what there is"
+    raise UserError(f"no column '{name}'; {hint}")
 
 
 def figures(runs: Sequence[Run]) -> list[str]:
     """The columns of the runs' steps that are figures."""
     names: dict[str, None] = {}
-    for run in (*runs[:1], *runs[-1:]):
+    for run in runs:
         with suppress(UserError):
-            table = run.table("steps")
-            names |= dict.fromkeys(table.column_names if table is not None else ())
+            names |= dict.fromkeys(run.columns("steps"))
+        if names:
+            break
     return [name for name in names if name != "seed"]
 
 
@@ -224,6 +226,8 @@ def _mean(members: Sequence[Row], columns: Sequence[Column], across_runs: bool) 
             found[name] = values[0] if len(set(values)) == 1 else fmean(values)
             if across_runs and len(values) > 1:
                 found[f"{name}_deviation"] = pstdev(values)
+            if len(values) < seeds:
+                found[f"{name}_seeds"] = len(values)
         else:
             distinct = list(dict.fromkeys(map(differences.text, values)))
             found[name] = values[0] if len(distinct) == 1 else ", ".join(sorted(distinct)) or None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from wnexp.errors import UserError
 from wnexp.runs import further, lock, snapshots, status
@@ -87,6 +88,14 @@ class Run:
         if found is None or self.only is None or "seed" not in found.column_names:
             return found
         return found.filter(pc.field("seed").isin(self.only))
+
+    def columns(self, name: str) -> list[str]:
+        """The columns of a table; none if the run has no such table. Raises `UserError`."""
+        path = self.directory / f"{name}.parquet"
+        try:
+            return pq.read_schema(path).names if path.exists() else []
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: not a readable parquet file ({str(error).splitlines()[0]})") from None
 
     def frame(self, name: str) -> "pd.DataFrame":
         """A table as a pandas frame; an empty one if the run has none of that name. Raises `UserError`."""

@@ -11,7 +11,7 @@ import pytest
 from tests.damage import cifar_batch, idx, mutants
 from tests.helpers import compose
 from wnexp import runner
-from wnexp.cli import terminal
+from wnexp.cli import runs
 from wnexp.config import overrides
 from wnexp.data import image_files
 from wnexp.errors import UserError
@@ -81,7 +81,7 @@ def plot_reads(folder):
 READERS = {
     "plot": plot_reads,
     "verify": lambda folder: theory_runs.load(Run(folder)),
-    "runs": lambda folder: terminal.print_runs([Run(folder)]),
+    "runs": lambda folder: runs.show([Run(folder)]),
     "repeat": lambda folder: overrides.repeating(Run(folder).settings, folder, OPTIONS),
 }
 

@@ -36,6 +36,14 @@ def test_panels_move_below_each_other_on_a_narrow_page(width, shape):
         assert len(wrapped(5)[1]) == 5
 
 
+def test_the_lines_of_a_note_stay_lines():
+    figure, axes = panels(1, 1)
+    axes[0, 0].plot([0, 1], [0, 1], label="one")
+    legend(figure, "faint: neurons of small norm\nbands: of layers with many neurons, " + "all of them " * 9)
+    lines = figure.legends[0].get_title().get_text().splitlines()
+    assert lines[0] == "faint: neurons of small norm" and lines[1].startswith("bands:") and len(lines) > 2
+
+
 def test_the_page_ends_with_the_figure():
     with pytest.raises(ValueError), house_style(Options(width=2.0)):
         raise ValueError

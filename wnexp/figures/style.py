@@ -203,7 +203,7 @@ def legend(figure: Figure, note: str = "") -> None:
     texts = [textwrap.fill(text, width - 8) for text in handles]
     longest = max((len(line) for text in texts for line in text.splitlines()), default=1)
     columns = max(1, min(len(texts), width // (longest + 8)))
-    note = textwrap.fill(note, width)
+    note = "\n".join(textwrap.fill(line, width) for line in note.splitlines())
     lines = len(note.splitlines()) + sum(text.count("\n") + 1 for text in texts) / columns + 1
     figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * lines)
     shown = list(handles.values()) or [Line2D([], [], alpha=0)]

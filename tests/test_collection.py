@@ -9,6 +9,7 @@ import warnings
 import jax
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -77,6 +78,38 @@ def test_arrays_are_trained_on_and_kept(tmp_path, monkeypatch):
     for bad in ((x,), (x, y, x), ([[1], [1, 2]], [0, 1])):
         with pytest.raises((UserError, ValueError)):
             wnexp.train(*QUICK, data=bad)
+
+
+@pytest.mark.parametrize("words", [("data=iris",), ("data.path=d.csv",)])
+def test_arrays_and_other_data_are_not_mixed(tmp_path, words):
+    with pytest.raises(UserError, match=r"both say what to train on; give one"):
+        wnexp.train(*words, f"outputs={tmp_path}", data=([[1.0], [2.0]], [1, -1]))
+
+
+def test_labels_that_are_words_of_a_pandas_column(tmp_path):
+    frame = pd.DataFrame({"x": [1.0, 2.0, -1.0, -2.0], "y": ["up", "up", "down", "down"]})
+    for labels in (frame["y"], frame["y"].to_numpy(object), list(frame["y"])):
+        run = wnexp.train(*QUICK, f"outputs={tmp_path}", data=(frame[["x"]], labels))
+        assert run.status.labels == {"down": -1, "up": 1}
+    assert len(list((tmp_path / "arrays").iterdir())) <= 2
+
+
+def test_what_cannot_be_drawn_or_looked_up_is_said(tmp_path):
+    run = wnexp.train(*LIN_SEP, f"outputs={tmp_path}")
+    runs = wnexp.load(run.directory)
+    assert list(runs.at(-1000)[["seed", "log_loss"]].columns) == ["seed", "log_loss"]
+    assert isinstance(runs.plot("loss", where="seed=1"), Figure)
+    assert isinstance(runs.plot("final", x="norm", y="step"), Figure)
+    for call, message in (
+        (lambda: runs.plot("loss", x="bogus"), "of curves step, log_time, log_loss"),
+        (lambda: runs.plot("loss", width=-1), "inches from 1 to 100"),
+        (lambda: runs.plot("loss", facet_by="seed"), "one series may have several values of it"),
+        (lambda: runs[:0].plot("loss"), "no runs to draw"),
+        (lambda: runs.at(-1, "plane"), "without seeds and steps"),
+        (lambda: wnexp.sweep("norm=glob(*)x"), "norm=glob"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
 
 
 def test_figures_by_name_and_by_column(tmp_path):

@@ -89,7 +89,7 @@ def test_the_command_writes_it_where_it_is_told_to(inside, folder, tmp_path):
     assert inside("report", folder / "ewn")[0] == 0 and (folder / "ewn/report.html").exists()
     (tmp_path / "d").mkdir()
     code, _, err = inside("report", folder, "--to", "d")
-    assert code == 1 and "d: a folder; --to takes FILE.html" in err
+    assert code == 1 and "d: a folder; the name of a file is needed" in err
     (tmp_path / "empty").mkdir()
     assert inside("report", "empty")[0] == 1
 

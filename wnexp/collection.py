@@ -85,7 +85,7 @@ class Runs(Sequence[Run]):
                 if (column := key.removesuffix(".name")) not in own:
                     own.insert(place, column, pd.Series([value] * len(own), index=own.index))
         kept = [own for own in frames.values() if len(own)]
-        return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()
+        return pd.concat(kept or list(frames.values()) or [pd.DataFrame()], ignore_index=True)
 
     @property
     def steps(self) -> "pd.DataFrame":
@@ -118,6 +118,12 @@ class Runs(Sequence[Run]):
         """
         from wnexp import figures
 
+        if where := options.pop("where", ""):
+            return self.where(where).plot(name, **options)
+        if not self._runs:
+            raise UserError("no runs to draw")
+        if isinstance(y := options.get("y", ()), str) or not isinstance(y, tuple):
+            options["y"] = (y,) if isinstance(y, str) else tuple(y)
         drawn = figures.draw(name, self._runs, figures.Options(**options))
         if drawn is None:
             raise UserError(f"the records of {len(self)} runs do not hold what the figure {name} shows")
@@ -139,5 +145,7 @@ def _frame(found: Listing) -> "pd.DataFrame":
 def _first_at(steps: "pd.DataFrame", records: "pd.DataFrame", log_loss: int | float) -> "pd.DataFrame":
     if not len(records):
         return records
+    if not {"seed", "step"} <= {*records.columns}:
+        raise UserError("a table without seeds and steps has no records at a log loss")
     reached = steps[steps["log_loss"] <= log_loss].groupby("seed")["step"].min()
     return records[records["step"] == records["seed"].map(reached)].copy()

@@ -9,7 +9,7 @@ from wnexp.errors import UserError
 from wnexp.nn import torch_layout
 from wnexp.runner import reopen
 from wnexp.runs import snapshots
-from wnexp.runs.files import shown, write_atomically
+from wnexp.runs.files import shown, write_asked
 from wnexp.runs.reader import Run
 
 
@@ -37,11 +37,11 @@ def export(run: Run, seed: int, name: str, file: Path | None = None) -> Exported
         from safetensors.numpy import save
 
         content = save(state)
-        write_atomically(file, lambda temporary: temporary.write_bytes(content))
+        write_asked(file, lambda temporary: temporary.write_bytes(content))
         return Exported(file, module)
     if file.suffix not in snapshots.TORCH_SUFFIXES:
         raise UserError(f"{file}: allowed: {', '.join(snapshots.TORCH_SUFFIXES)}, .safetensors")
     torch = snapshots.torch_for(str(file))
     tensors = {key: torch.from_numpy(np.array(array)) for key, array in state.items()}
-    write_atomically(file, lambda temporary: torch.save(tensors, temporary))
+    write_asked(file, lambda temporary: torch.save(tensors, temporary))
     return Exported(file, module)

@@ -45,7 +45,7 @@ def train(overrides: Sequence[str], directory: Path | None = None, listeners: Se
 
     composed = compose(overrides, OPTIONS)
     config = composed.config(OPTIONS)
-    directory = Path(config.outputs) / composed.name if directory is None else directory
+    directory = Path(config.outputs).expanduser() / composed.name if directory is None else directory
     with environment.restored():
         run_in(directory, config, listeners, lambda: composed.save(directory))
     return Run(directory)
@@ -56,10 +56,17 @@ def sweep(overrides: Sequence[str]) -> list[Run]:
 
     Raises `UserError` that names the jobs that have failed, when all have been tried.
     """
+    from hydra.errors import HydraException
+
+    from wnexp.config.hydra_errors import explain_hydra
     from wnexp.config.overrides import jobs
 
     runs, failures = [], []
-    for words in jobs(overrides):
+    try:
+        combinations = jobs([word for word in overrides if word not in ("-m", "--multirun")])
+    except HydraException as error:
+        raise UserError(explain_hydra(error, OPTIONS)) from None
+    for words in combinations:
         try:
             runs.append(train(words))
         except UserError as error:
@@ -80,14 +87,23 @@ def on_arrays(overrides: Sequence[str], data: Sequence[Any] | None) -> list[str]
         return words
     if len(data) not in (2, 4):
         raise UserError(f"data of {len(data)} parts; allowed: (train_x, train_y) or (train_x, train_y, test_x, test_y)")
-    arrays = {name: np.asarray(part) for name, part in zip(archives.NAMES, data, strict=False)}
+    of_data = [word for word in words if word.lstrip("+").startswith(("data=", "data.path=", "data.target="))]
+    if of_data:
+        raise UserError(f"{of_data[0]} and data=(x, y) both say what to train on; give one")
+    try:
+        arrays = {name: np.asarray(part) for name, part in zip(archives.NAMES, data, strict=False)}
+    except ValueError:
+        raise UserError("data: rows of different lengths; allowed: arrays of numbers, labels may be words") from None
+    for name, array in arrays.items():
+        if array.dtype == object and all(isinstance(entry, str) for entry in array.flat):  # a pandas column of words
+            arrays[name] = array.astype(str)
     if kinds := [name for name, array in arrays.items() if array.dtype == object]:
-        raise UserError(f"data: {', '.join(kinds)} must be arrays of numbers, all rows of one length")
+        raise UserError(f"data: {', '.join(kinds)} hold objects; allowed: arrays of numbers, labels may be words")
     outputs = next((word.partition("=")[2] for word in reversed(words) if word.startswith("outputs=")), "outputs")
     digest = hashlib.sha256()
     for name, array in arrays.items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    file = Path(outputs) / "arrays" / f"{digest.hexdigest()[:16]}.npz"
+    file = Path(outputs).expanduser() / "arrays" / f"{digest.hexdigest()[:16]}.npz"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, lambda temporary: _write_arrays(temporary, arrays))

@@ -35,6 +35,10 @@ def test_run_directory_names_are_stable_and_readable():
         (["experiment=digits norm=swn optimizer=gd"], "digits/norm=swn,optimizer=gd"),
         (["experiment=power"], "power/norm=power"),
         (["record.every=null", "optimizer.shrink=null"], "lin_sep/norm=none"),
+        (["data=iris", "data=iris data.standardize=false data.test_share=0.2"], "iris/norm=none"),
+        (["experiment=xor", "experiment=xor data=xor"], "xor/norm=none"),
+        (["experiment=null", "+experiment=null seed=0"], "lin_sep/norm=none"),
+        (["data=xor"], "xor/data=xor,norm=none"),  # another run than the experiment's
         # Without the first word the second one would not be the default: the experiment's cap is the step size.
         (
             ["experiment=margins optimizer.step_size=0.1 optimizer.step_size_cap=0.001"],
@@ -59,6 +63,15 @@ def test_a_run_under_the_name_of_an_earlier_version_is_found(tmp_path):
     (tmp_path / "lin_sep/norm=none").mkdir()
     (tmp_path / "lin_sep/norm=none/run.json").write_text("{}")
     assert composed_name(words[0]) == "lin_sep/norm=none"
+
+
+def test_a_run_on_a_data_set_is_not_taken_for_the_experiment_of_that_name(tmp_path):
+    """By its earlier name it is found, unless that is the experiment's."""
+    words = (f"outputs={tmp_path}", "data=xor", "norm=ewn")
+    (tmp_path / "xor/norm=ewn").mkdir(parents=True)
+    for command, name in (("wnexp train data=xor", "xor/norm=ewn"), ("wnexp train +experiment=xor", None)):
+        (tmp_path / "xor/norm=ewn/run.json").write_text(f'{{"command": "{command} norm=ewn"}}')
+        assert composed_name(*words) == (name or "xor/data=xor,norm=ewn")
 
 
 def test_run_directory_names_are_safe_and_distinct():

@@ -51,6 +51,36 @@ def test_tables_that_cannot_be_meant(tmp_path, frame, settings, message, suffix)
         load("file", path=written(tmp_path, frame, suffix), **settings)
 
 
+def test_the_columns_of_a_test_table_are_those_of_the_training_table_by_name(tmp_path):
+    train = written(tmp_path, FRAME, ".csv")
+    turned, other = tmp_path / "turned.parquet", tmp_path / "other.csv"
+    FRAME[["kind", "b", "a"]].to_parquet(turned)
+    FRAME.rename(columns={"b": "c"}).to_csv(other, index=False)
+    data = load("file", path=train, target="kind", test_path=str(turned))
+    np.testing.assert_array_equal(data.test_x, data.train_x)
+    with pytest.raises(UserError, match="it has the inputs a, c; the training table has a, b"):
+        load("file", path=train, target="kind", test_path=str(other))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,a,y\n1,2,0\n", "several columns are called a"),
+        (",a,y\n0,2,0\n", r"a column has no name; an index is left out by to_csv\(index=False\)"),
+        ("a,b,y\n", "it has the columns a, b, y, and no rows"),
+    ],
+)
+def test_csv_files_that_would_be_misread(tmp_path, text, message):
+    (tmp_path / "d.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load("file", path=str(tmp_path / "d.csv"), target="y")
+
+
+def test_a_label_may_be_called_na(tmp_path):
+    (tmp_path / "d.csv").write_text("a,y\n1,NA\n2,DE\n")
+    assert load("file", path=str(tmp_path / "d.csv"), target="y").names == ("DE", "NA")
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_files_that_are_no_tables(tmp_path, suffix):
     (tmp_path / f"d{suffix}").write_bytes(b'"\xff\x00')

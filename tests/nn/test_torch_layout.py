@@ -89,6 +89,8 @@ def test_modules_by_name_and_a_constant_layer_that_the_state_lacks():
         ({"0.weight": (8, 2), "1.running_mean": (8,)}, "1.running_mean is no weight or bias"),
         ({"0.weight": (8, 2), "1.weight": (8,)}, "of a dense layer"),
         ({"0.weight": (8, 2), "2.bias": (1,)}, "2 has bias, no weight"),
+        ({"0.weight": (8, 3), "2.weight": (1, 8)}, r"0.weight has shape \(8, 3\), the net needs \(8, 2\)"),
+        ({"0.weight": (8, 1), "2.weight": (1, 8)}, r"0.weight has shape \(8, 1\), the net needs \(8, 2\)"),
         ({"0.weight": (8, 2, 3, 3), "2.weight": (1, 8)}, "of a dense layer"),
     ],
 )

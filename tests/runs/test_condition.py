@@ -33,6 +33,7 @@ ROW = {
         ("not norm=swn", True),
         ("not (norm=ewn or seed=9)", False),
         ("power=inf", True),
+        ("power>3 and not power<3", True),
         ("widths=[8, 8]", True),
         ("widths=[8]", False),
         ("cap=null", True),

@@ -53,7 +53,7 @@ def test_the_same(tmp_path, words):
 
 @pytest.mark.parametrize(
     "words",
-    ["stop.log_loss=-39", "stop.max_steps=89", "seeds=1", "snapshots=[-6]", "snapshots=[]", "seed=1", "norm=ewn"],
+    ["stop.log_loss=-39", "stop.max_steps=89", "seeds=1", "snapshots=[-6]", "seed=1", "norm=ewn"],
 )
 def test_less_or_something_else_is_refused_whatever_else_is_more(tmp_path, words):
     more = [word for word in ("stop.log_loss=-50", "seeds=3") if word.split("=")[0] != words.split("=")[0]]
@@ -61,6 +61,15 @@ def test_less_or_something_else_is_refused_whatever_else_is_more(tmp_path, words
         stored_run(compose(*WORDS, *more, words), stored(tmp_path, *WORDS), OPTIONS)
     assert f"holds a run with another configuration: {words.split('=')[0]}" in str(error.value)
     assert len(str(error.value).splitlines()) == 2
+
+
+def test_fewer_snapshots_are_there_already(tmp_path):
+    """`norm=ewn` after `experiment=lin_sep norm=ewn`, whose snapshots it does not ask for: the run is finished."""
+    place = stored(tmp_path, *WORDS)
+    fewer = [*WORDS, "snapshots=[]"]
+    assert stored_run(compose(*WORDS), place, OPTIONS).more is False
+    assert stored_run(compose(*fewer), place, OPTIONS).more is False
+    assert stored_run(compose(*fewer, "seeds=3"), place, OPTIONS).more is True
 
 
 def test_more_files_of_initial_weights_are_more_of_the_same(tmp_path):

@@ -60,6 +60,14 @@ def test_a_mean_says_of_how_many_seeds_it_is(runs, capsys):
     assert f"({len(known)} of 3)" in capsys.readouterr().out
 
 
+def test_seeds_that_runs_share_count_once(runs, tmp_path):
+    more = Runs([*runs, runner.train((*LIN_SEP, "norm=ewn", "seed=1"), tmp_path)])
+    twice, once = (listing(found, ["step", "norm"], mean_over=["seed"]).rows[1] for found in (more, runs))
+    assert {key: twice[key] for key in ("seeds", "step", "step_deviation")} == {
+        key: once[key] for key in ("seeds", "step", "step_deviation")
+    }
+
+
 def test_a_row_a_seed_and_conditions_on_seeds(runs):
     rows, _ = listing(runs, ["norm", "seed", "test_accuracy"], "norm=ewn and seed>0", None, "-seed")
     assert [(row["norm"], row["seed"]) for row in rows] == [("ewn", 2), ("ewn", 1)]

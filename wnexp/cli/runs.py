@@ -85,13 +85,18 @@ def show(runs: Sequence[Any], *asked: Any) -> list[dict[str, Any]]:
 def _write(file: Path, kind: str, rows: list[dict[str, Any]]) -> None:
     import pandas as pd
 
-    from wnexp.runs.files import write_atomically
+    from wnexp.runs.differences import text
+    from wnexp.runs.files import write_asked
 
     frame = pd.DataFrame(rows)
+    for name in frame:  # a column of a file is of one type
+        kinds = {float if isinstance(value, int) else type(value) for value in frame[name] if value is not None}
+        if len(kinds) > 1 or kinds & {list, dict}:
+            frame[name] = [None if value is None else text(value) for value in frame[name]]
     writers = {
         "csv": lambda to: frame.to_csv(to, index=False),
         "json": lambda to: frame.to_json(to, orient="records", indent=1, double_precision=15),
         "parquet": frame.to_parquet,
-        "latex": lambda to: frame.to_latex(to, index=False, escape=True, float_format="%.6g"),
+        "latex": lambda to: frame.to_latex(to, index=False, escape=True, float_format="%.6g", na_rep="-"),
     }
-    write_atomically(file, writers[kind])
+    write_asked(file, writers[kind])

@@ -139,7 +139,9 @@ def _mean(values: Iterable[float]) -> float:
 def report_sweep(reports: Sequence[Mapping[str, Any]]) -> None:
     """The closing table of a sweep, one line per job, read from the run directories, and below it why jobs failed."""
     print()
-    rows = listing([Run(Path(report["directory"])) for report in reports], STANDARD).rows
+    listed = listing([Run(Path(report["directory"])) for report in reports], STANDARD).rows
+    of_run = {row["run"]: row for row in listed}
+    rows = [dict(of_run[shown(Path(report["directory"]))]) for report in reports]  # jobs may share a directory
     for row, report in zip(rows, reports, strict=True):
         state = "running elsewhere" if "elsewhere" in report else "finished earlier" if report.get("skipped") else None
         row["status"] = "failed" if "error" in report else state or row["status"]

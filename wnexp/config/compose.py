@@ -221,7 +221,10 @@ def _outputs_folder(outputs: Any) -> str:
     """The folder of all runs, looked at before Hydra makes a directory in it."""
     if outputs is None or isinstance(outputs, (ListConfig, DictConfig)) or not str(outputs).strip():
         raise UserError(f"outputs={'null' if outputs is None else outputs} is not a folder; allowed: a path")
-    return str(outputs)
+    try:
+        return str(Path(str(outputs)).expanduser())
+    except RuntimeError:
+        raise UserError(f"outputs={outputs}: ~ stands for no folder here") from None
 
 
 OmegaConf.register_new_resolver("by", _by, replace=True)

@@ -21,6 +21,7 @@ from wnexp.config.hydra_private import composed
 from wnexp.config.schema import GROUPS
 from wnexp.errors import UserError
 
+_DEFAULT_DATA = "lin_sep"  # whose experiment is the default run, snapshots apart
 _SILENT = {"overwrite", "outputs", "experiment", "logger", "objective"}
 
 
@@ -35,7 +36,8 @@ def run_directory(
     gave it keeps that.
     """
     parent = str(choices.get("experiment") or choices["data"])
-    silent = _SILENT | (set() if choices.get("experiment") else {"data"})
+    both = _is_experiment(parent, sources)  # a data set and an experiment have that name
+    silent = _SILENT | (set() if choices.get("experiment") or (both and parent != _DEFAULT_DATA) else {"data"})
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     given = {}  # key -> (as typed, parsed)
     for text, override in zip(overrides, parsed, strict=True):
@@ -45,11 +47,18 @@ def run_directory(
     named = {key: _named(key, text, one, _text) for key, (text, one) in given.items() if key not in idle}
     named["norm"] = f"norm={choices['norm']}"
     name = f"{parent}/{_safe(','.join(sorted(named.values())), '')}"
-    earlier = ",".join(sorted(_named(key, text, one, _earlier_text) for key, (text, one) in given.items()))
+    experiment = choices.get("experiment")
+    before = {key: typed for key, typed in given.items() if experiment or key != "data"}
+    earlier = ",".join(sorted(_named(key, text, one, _earlier_text) for key, (text, one) in before.items()))
     earlier = f"{parent}/{_safe(earlier, '[]{}():~') or 'default'}"
-    if outputs is not None and not _holds_run(outputs, name) and _holds_run(outputs, earlier):
-        return earlier
-    return name
+    if outputs is None or _command(outputs, name) is not None or (command := _command(outputs, earlier)) is None:
+        return name
+    return name if "data" in named and not experiment and "experiment=" in command else earlier
+
+
+def _is_experiment(name: str, sources: Sequence[Any]) -> bool:
+    folders = [Path(source["path"]) for source in sources if source["path"]]
+    return any((folder / "experiment" / f"{name}.yaml").is_file() for folder in folders)
 
 
 def renamed(name: str, norm: str, changes: Sequence[str]) -> str:
@@ -63,10 +72,15 @@ def renamed(name: str, norm: str, changes: Sequence[str]) -> str:
     return _safe(",".join([*rest, *sorted(f"{key}={value}" for key, value in named.items())]), "[]{}():~")
 
 
-def _holds_run(outputs: str, name: str) -> bool:
-    with suppress(OSError):
-        return (Path(outputs) / name / "run.json").exists()
-    return False
+def _command(outputs: str, name: str) -> str | None:
+    """The command of the run that is there by that name, None without one."""
+    file = Path(outputs).expanduser() / name / "run.json"
+    try:
+        return str(json.loads(file.read_text("utf-8")).get("command", ""))
+    except (OSError, RuntimeError):
+        return None
+    except (ValueError, AttributeError):  # damaged, but a run
+        return ""
 
 
 def _safe(exact: str, allowed: str) -> str:
@@ -86,10 +100,9 @@ def _idle(given: Mapping[str, tuple[str, Any]], overrides: Sequence[str], source
         return set()
     places = json.dumps([dict(source) for source in sources])
     experiments = [word for word in overrides if word.startswith(("experiment=", "+experiment="))]
-    groups = [word for key, (word, _) in given.items() if key in GROUPS]
-    norms = [word for word in overrides if word.startswith("norm=")]
+    groups = [word for word in overrides if word.partition("=")[0].lstrip("+") in GROUPS and word not in experiments]
     with suppress(HydraException, OmegaConfBaseException, UserError):  # whoever runs it says what is wrong
-        default, choices = composed((*experiments, *norms, *groups), places), composed((*experiments,), places).hydra
+        default, choices = composed((*experiments, *groups), places), composed((*experiments,), places).hydra
         idle = {
             key
             for key, (_, override) in given.items()

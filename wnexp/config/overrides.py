@@ -27,6 +27,7 @@ def prepared(words: Sequence[str]) -> list[str]:
     """
     groups = tuple(f"+{group}=" for group in (*GROUPS, "logger"))
     plain = [word[1:] if word.startswith(groups) else word for word in words]
+    plain = [word for word in plain if word != "experiment=null"]  # the default, which Hydra does not take as a word
     swept = tuple(f"{group}." for group in GROUPS for word in plain if word.startswith(f"{group}=") and "," in word)
     plain = [f"++{word}" if swept and word.startswith(swept) else word for word in plain]
     plain.sort(key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed

@@ -45,13 +45,13 @@ class ArrayFile(Sampled):
     def _tables(self, path: Path, source: str) -> dict[str, np.ndarray]:
         from wnexp.data.tables import read_table
 
-        arrays = read_table(path, self.target, source)
+        arrays, names = read_table(path, self.target, source)
         if self.test_path is None:
             return arrays
         test, tested = Path(self.test_path).expanduser(), f"data.test_path={self.test_path}"
         if not test.is_file() or test.suffix.lower() not in (".csv", ".parquet"):
             raise UserError(f"{tested}: {'no table; allowed: .csv, .parquet' if test.is_file() else 'no such file'}")
-        found = read_table(test, self.target, tested)
+        found, _ = read_table(test, self.target, tested, names)
         return arrays | {"test_x": found["train_x"], "test_y": found["train_y"]}
 
     def files(self):

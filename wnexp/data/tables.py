@@ -1,6 +1,7 @@
 """Data sets with a row a sample: CSV and parquet files, scikit-learn's bundled ones, OpenML's."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from wnexp.errors import UserError
 from wnexp.settings import setting
 
 
-def read_table(path: Path, target: str | None, source: str) -> dict[str, np.ndarray]:
-    """`train_x (n, d)` and `train_y (n,)` of a CSV or parquet file, the labels its column `target`.
+def read_table(
+    path: Path, target: str | None, source: str, like: Sequence[str] | None = None
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """`train_x (n, d)`, `train_y (n,)`, the column `target`, of a CSV or parquet file; and the names of the inputs.
 
-    Raises `UserError` that names the columns which are missing, hold text or lack values.
+    These are in the order of `like`, if these are their names. Raises `UserError` that names the columns which are
+    missing, doubled, hold text or lack values.
     """
     import pandas as pd
 
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers = {".csv": _read_csv, ".parquet": pd.read_parquet}
     try:
         resources.check(4 * path.stat().st_size, source)
         frame = readers[path.suffix.lower()](path)
@@ -32,7 +36,26 @@ def read_table(path: Path, target: str | None, source: str) -> dict[str, np.ndar
     if target is None or target not in frame:
         given = "data.target=COLUMN is needed" if target is None else f"data.target={target}: no such column"
         raise UserError(f"{source}: {given}; it has {_listed(frame.columns)}")
-    return split_columns(frame, target, source)
+    if not len(frame):
+        raise UserError(f"{source}: it has the columns {_listed(frame.columns)}, and no rows")
+    names = [str(name) for name in frame.columns if name != target]
+    if like is not None and sorted(names) != sorted(like):
+        raise UserError(f"{source}: it has the inputs {_listed(names)}; the training table has {_listed(like)}")
+    order = list(like if like is not None else names)
+    frame = frame.rename(columns=str)[[*order, str(target)]]
+    return split_columns(frame, str(target), source), order
+
+
+def _read_csv(path: Path) -> Any:
+    """A CSV file, of which an empty cell alone lacks a value. Raises `ValueError` for doubled or missing names."""
+    import pandas as pd
+
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist()
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several columns are called {', '.join(doubled)}")
+    if "" in names:
+        raise ValueError("a column has no name; an index is left out by to_csv(index=False)")
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def split_columns(frame: Any, target: str, source: str) -> dict[str, np.ndarray]:

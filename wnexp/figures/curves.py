@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from wnexp.figures.looks import natural
+from wnexp.errors import UserError
+from wnexp.figures.looks import natural, setting_of
 from wnexp.figures.seeds import over_seeds, seeds_note
 from wnexp.figures.series import Series
 from wnexp.figures.style import AXES, asked, label_rows, legend, look, panels, step_axis, title, wrapped
@@ -24,7 +25,9 @@ def curves_of(
     """A column of steps.parquet against what `AXES` names, a panel each; with a facet a row for each of its values."""
     ask, rows = asked(), facets(series)
     xs = (ask.x,) if ask.x is not None else xs
-    apart = series[0].key(ask.facet_by) if ask.facet_by else ""
+    if ask.x not in (None, *AXES):
+        raise UserError(f"x={ask.x}: of curves {', '.join(AXES)}")
+    apart = setting_of(series, ask.facet_by) if ask.facet_by else ""
     figure, axes = panels(len(rows), len(xs), **options)
     for row, (value, members) in zip(axes, rows.items(), strict=True):
         for x, panel in zip(xs, row, strict=True):
@@ -48,7 +51,7 @@ def facets(series: Sequence[Series]) -> dict[str, list[Series]]:
     asked_for = asked().facet_by
     if asked_for is None:
         return {"": list(series)}
-    key, found = series[0].key(asked_for), {}
+    key, found = setting_of(series, asked_for), {}
     for one in sorted(series, key=lambda one: natural(one.value(key))) if key != "norm.name" else series:
         found.setdefault(f"{key.removesuffix('.name')}={one.value(key)}", []).append(one)
     return found

@@ -35,7 +35,7 @@ def final(series: Sequence[Series]) -> Figure | None:
     key = differences.named(x, differences.what_made(runs[0])) or x
     others = [name for name in names if name != key]
     ys = asked().y or _DEFAULT
-    rows = listing(runs, [x, *others, *ys], mean_over=None).rows
+    rows = _rows(series, [x, *others, *ys])
     ys = [y for y in ys if any(isinstance(row[y], (int, float)) for row in rows)]
     if not ys:
         return None
@@ -67,6 +67,17 @@ def final(series: Sequence[Series]) -> Figure | None:
     seeds = max(len(own) for own in _seeds(rows, x, others).values())
     legend(figure, f"{seeds} seeds: {NOTES[deviation]}" if seeds > 1 else "")
     return figure
+
+
+def _rows(series: Sequence[Series], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """A row a seed; of runs of one series that share seeds the first one's."""
+    found = []
+    for one in series:
+        seen: dict[Any, dict[str, Any]] = {}
+        for row in listing(one.sources, columns, mean_over=None).rows:
+            seen.setdefault(row["seed"], row)
+        found += seen.values()
+    return found
 
 
 def _most_varied(series: Sequence[Series]) -> str | None:

@@ -4,12 +4,15 @@ import itertools
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_hex
 
+from wnexp.errors import UserError
 from wnexp.figures.style import DASHES, PALETTE, Scale, law_colour, look
+from wnexp.runs.differences import changes_no_number, named
 
 _MOST_NAMED_COLOURS = 6  # values of a number; more are told apart by a scale of colours
 
@@ -23,14 +26,14 @@ def give_looks(series: Sequence[Any], color_by: str | None = None, facet_by: str
     """
     distinct_norms = len({one.norm for one in series}) == len(series)
     chosen = None if distinct_norms or len(series) <= len(PALETTE) else _most_varied(series)
-    key = series[0].key(color_by) if color_by else chosen
+    key = setting_of(series, color_by) if color_by else chosen
     if key is None:
         for index, one in enumerate(series):
             colour = law_colour(one.law) if distinct_norms else None
             one.look = {"color": colour, "linestyle": "-"} if colour else look(index)
         return None
     values = [one.value(key) for one in series]
-    shown = {key, series[0].key(facet_by) if facet_by else key}
+    shown = {key, setting_of(series, facet_by) if facet_by else key}
     others = [tuple(value for name, value in one.settings.items() if name not in shown) for one in series]
     dashes = dict(zip(dict.fromkeys(others), itertools.cycle(DASHES), strict=False))
     scale = _scale(key, values)
@@ -41,6 +44,22 @@ def give_looks(series: Sequence[Any], color_by: str | None = None, facet_by: str
             colour = to_hex(scale.mappable().to_rgba(np.array([number(value)], float))[0])
         one.look = {"color": colour, "linestyle": dashes[rest]}
     return scale
+
+
+def setting_of(series: Sequence[Any], name: str) -> str:
+    """The setting of any of the series that a user calls by that name.
+
+    Raises `UserError` for one that there is not, and for those in which the runs of a series may differ.
+    """
+    known = {key for one in series for key in one.made_by}
+    found = named(name, known)
+    if found is None:
+        near = get_close_matches(name, sorted(key.removesuffix(".name") for key in known), n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"no setting '{name}'{hint}")
+    if changes_no_number(found):
+        raise UserError(f"{name}: one series may have several values of it; allowed: settings that change numbers")
+    return found
 
 
 def _scale(key: str, values: Sequence[str]) -> Scale | None:

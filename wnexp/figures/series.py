@@ -7,7 +7,6 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pandas as pd
 
 from wnexp.errors import UserError
 from wnexp.figures.looks import give_looks, natural
-from wnexp.runs.differences import identity_text, named, telling_apart, text, what_made
+from wnexp.runs.differences import identity_text, telling_apart, text, what_made
 from wnexp.runs.files import shown
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -76,19 +75,14 @@ class Series:
         parts = [f"{name.removesuffix('.name')}={value}" for name, value in self.settings.items() if name not in keys]
         return ", ".join(parts) or f"norm={self.norm}"
 
-    def key(self, name: str) -> str:
-        """The setting that a user calls by that name. Raises `UserError` for one that there is not."""
-        config = what_made(self.sources[0]) if self.sources else self.config
-        found = named(name, config)
-        if found is None:
-            near = get_close_matches(name, [key.removesuffix(".name") for key in config], n=3, cutoff=0.5)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UserError(f"no setting '{name}'{hint}")
-        return found
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """The configuration and the code."""
+        return what_made(self.sources[0]) if self.sources else self.config
 
     def value(self, key: str) -> str:
         """A setting's value as text."""
-        return text((what_made(self.sources[0]) if self.sources else self.config)[key])
+        return text(self.made_by.get(key))
 
     @property
     def norm(self) -> str:

@@ -51,6 +51,10 @@ class Options:
     color_by: str | None = None  # a setting
     facet_by: str | None = None  # a setting
 
+    def __post_init__(self):
+        if self.width is not None and not 1 <= self.width <= 100:
+            raise UserError(f"width={self.width} is not possible; allowed: inches from 1 to 100")
+
 
 @dataclass(frozen=True)
 class Scale:

@@ -120,6 +120,8 @@ def sweep(series: Sequence[Series]) -> Figure | None:
     figure, axes = wrapped(len(found), height=2.9)
     places = {value: place for place, value in enumerate(sorted({one.settings[key] for one in series}, key=float))}
     lines = list(dict.fromkeys(one.label_without(key) for one in series))
+    laws = [{str(one.law) for one in series if one.label_without(key) == line} for line in lines]
+    distinct = len({min(own) for own in laws}) == len(lines) and all(len(own) == 1 for own in laws)
     for panel, (label, values) in zip(axes, found.items(), strict=True):
         for order, line in enumerate(lines):
             members = sorted(
@@ -131,7 +133,7 @@ def sweep(series: Sequence[Series]) -> Figure | None:
                 key=lambda member: member[0],
             )
             of_line = [one for one in series if one.label_without(key) == line]
-            colour = law_colour(of_line[0].law) if len({str(one.law) for one in of_line}) == 1 else None
+            colour = law_colour(of_line[0].law) if distinct else None
             style = {"color": colour, "linestyle": "-"} if colour else look(order)
             bands = [deviation(np.array(list(own.values()))[:, None]) for _, own in members]
             low, middle, high = np.array(bands)[:, :, 0].T if bands else np.empty((3, 0))

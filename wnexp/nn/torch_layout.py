@@ -53,6 +53,9 @@ def from_torch(state: Arrays, network: Network, source: str) -> dict[str, np.nda
                 f"{source}: {name}.weight {weight.shape} is no weight of a {layer.kind} layer {layer.shape}"
             )
         weight = weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+        if weight.shape != layer.shape:
+            wanted = layer.shape[::-1] if weight.ndim == 2 else (*layer.shape[:1:-1], *layer.shape[:2])
+            raise UserError(f"{source}: {name}.weight has shape {parts['weight'].shape}, the net needs {wanted}")
         arrays[f"layers.{index}.weight"] = weight[_order(network, index)] if weight.ndim == 2 else weight
         bias = parts.get("bias")
         if bias is not None and (layer.bias or bias.any()):

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wnexp.errors import UserError
 from wnexp.figures.series import Series, load_series
 from wnexp.runs import listing, reader
-from wnexp.runs.files import read_table, shown, write_atomically
+from wnexp.runs.files import read_table, shown, write_asked
 from wnexp.runs.status import RUNNING
 
 # pandas' own annotations say `Series | DataFrame` wherever a column is picked.
@@ -45,11 +44,8 @@ def write(runs: Sequence[reader.Run], to: Path | None = None, refresh: bool = Fa
     """
     if to is None:
         to = Path(os.path.commonpath([run.directory for run in runs])) / NAME
-    if to.is_dir():
-        raise UserError(f"{to}: a folder; --to takes FILE.html")
     page = render(contents(runs), refresh)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(to, lambda temporary: temporary.write_text(page, "utf-8"))
+    write_asked(to, lambda temporary: temporary.write_text(page, "utf-8"))
     return to
 
 

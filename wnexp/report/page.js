@@ -194,7 +194,10 @@ function showCurves() {
 
 // Neurons.
 function record(one, level) {
-  return one.neurons.find((found) => found.log_loss <= level) || one.neurons[one.neurons.length - 1];
+  const last = one.neurons[one.neurons.length - 1];
+  const reached = one.neurons.find((found) => found.log_loss <= level);
+  // Seeds stop where their last step takes them: within a hundredth of the level counts as reached.
+  return reached || (last.log_loss <= level + 0.01 * Math.abs(level) ? last : null);
 }
 function showNeurons() {
   const level = data.levels[Number($("#level").value)];

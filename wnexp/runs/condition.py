@@ -126,7 +126,7 @@ def _comparison(key: str, operator: str, values: list[Any], text: str) -> Callab
     compare = _COMPARISONS[operator]
 
     def holds(row: Row) -> bool:
-        found = row[key]
+        found = float(row[key]) if row[key] in ("inf", "-inf") else row[key]
         return isinstance(found, (int, float)) and not isinstance(found, bool) and compare(found, values[0])
 
     return holds

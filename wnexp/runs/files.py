@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wnexp import resources
+from wnexp.errors import UserError
 
 
 def shown(path: Path) -> str:
@@ -48,6 +49,21 @@ def write_atomically(path: Path, write, keep_previous: bool = False) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
         raise
+
+
+def write_asked(path: Path, write) -> None:
+    """Call `write(path)` for a file that the user names: atomically, through links, and directly into what is no file.
+
+    Raises `UserError` for a folder, `OSError` where it cannot be written.
+    """
+    place = path.resolve()
+    if place.is_dir():
+        raise UserError(f"{path}: a folder; the name of a file is needed")
+    if place.exists() and not place.is_file():  # a device, a pipe
+        write(place)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(place, write)
 
 
 def write_table(path: Path, table: pa.Table, keep_previous: bool = False) -> None:

@@ -45,7 +45,10 @@ def stored_run(config: Config, directory: Path, options: Options) -> Stored | No
         return None
     if stored is None or config.overwrite or not stored.seeds:  # no seeds: it ended before its first record
         return None
-    was = dataclasses.replace(config, overwrite=False)
+    config = dataclasses.replace(config, overwrite=False)
+    if set(config.snapshots) <= set(there := stored.config.get("snapshots") or []):  # they are there, and some more
+        config = dataclasses.replace(config, snapshots=there)
+    was = config
     if stored.schema == status.SCHEMA:
         was = _as_it_was(was, stored.config)
     now, finished = identity.identity(was), stored.status == status.FINISHED
@@ -69,7 +72,7 @@ def stored_run(config: Config, directory: Path, options: Options) -> Stored | No
         )
     kept = config.record.grid(config.stop) == was.record.grid(was.stop)
     spread = None if kept else was.record.up_to or was.stop.max_steps
-    more = was != dataclasses.replace(config, overwrite=False)
+    more = was != config
     return Stored(status=stored, more=more, spread=spread, seeds=was.seeds)
 
 

@@ -149,10 +149,10 @@ def _column(name: str, rows: Sequence[Row], runs: Sequence[Run]) -> Column:
         known = [key for key in known if not key.startswith("_")]
         if (key := differences.named(name, known)) is not None:
             return Column(name, key)
-        known = [key.removesuffix(".name") for key in known]
+        known = list(dict.fromkeys(key.removesuffix(".name") for key in known))
         if name in (known_figures := figures(runs)):
             return Column(name, name)
-        known += known_figures
+        known += [figure for figure in known_figures if figure not in known]
     near = " or ".join(get_close_matches(name, known, n=3, cutoff=0.5))
     hint = f"did you mean {near}?" if near else "`wnexp runs --help` says what there is"
     raise UserError(f"no column '{name}'; {hint}")
@@ -203,13 +203,15 @@ def _figure(records: Sequence[Row], column: Column) -> Any:
 
 def _means(rows: Iterable[Row], columns: Sequence[Column], merged: set[str], across_runs: bool) -> list[Row]:
     """A row for every run, or for all runs that differ in nothing but seeds and the `merged` settings."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, dict[Any, Row]] = {}
     for row in rows:
         run: Run = row["_run"]
         alone = not across_runs or row["status"] == UNREADABLE
         key = str(run.directory) if alone else differences.identity_text(run, tuple(merged))
-        groups.setdefault(key, []).append(row)
-    return [_mean(members, columns, across_runs) for members in groups.values()]
+        other = [name for name in sorted(merged) if not (alone or differences.changes_no_number(name))]
+        varied = tuple(str(run.settings.get(name)) for name in other)
+        groups.setdefault(key, {}).setdefault((varied, row.get("seed")), row)  # runs may share seeds
+    return [_mean(list(members.values()), columns, across_runs) for members in groups.values()]
 
 
 def _mean(members: Sequence[Row], columns: Sequence[Column], across_runs: bool) -> Row:

@@ -110,6 +110,12 @@ def test_the_words_that_repeat_a_run_compose_its_settings(tmp_path, words):
     assert again.hydra.run.dir == f"outputs/{run.parent.name}/{run.name}"
 
 
+def test_the_name_of_a_copy_says_how_far_the_run_was_trained_since(tmp_path):
+    run = tmp_path / "xor" / "norm=ewn,stop.max_steps=50"
+    words = repeating(flat(compose("norm=ewn", "stop.max_steps=60")), run, OPTIONS, ["norm=swn"])
+    assert composed(prepared([*words, "norm=swn"]), OPTIONS).hydra.run.dir.endswith("/xor/norm=swn,stop.max_steps=60")
+
+
 def test_a_run_with_settings_that_are_gone_is_not_repeated(tmp_path):
     with pytest.raises(UserError, match=r"unknown here: norm.radius, optimizer.momentum"):
         repeating(flat(compose()) | {"optimizer.momentum": 1, "norm.radius": 2}, tmp_path, OPTIONS)

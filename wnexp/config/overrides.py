@@ -125,7 +125,8 @@ def repeating(settings: Mapping[str, Any], run: Path, options: Options, beside: 
     here = bool(keys & {*_FURTHER}) and not changes and not keys & {"outputs", "hydra.run.dir"}
     name = f"{place.parent.name}/{place.name}"
     if changes:
-        name = f"{place.parent.name}/{renamed(place.name, chosen['norm'], [*changes, *_further(beside)])}"
+        grown = [f"{key}={_hydra_text(settings[key])}" for key in _FURTHER if f",{key}=" in f",{place.name}"]
+        name = f"{place.parent.name}/{renamed(place.name, chosen['norm'], [*grown, *changes, *_further(beside)])}"
     elsewhere = f"'${{outputs_folder:${{outputs}}}}/{_hydra_text(name)[1:-1]}'"
     left_out = {*_NAMED, *gone, *keys, *(() if here else ("device",))}
     values = [f"++{key}={_hydra_text(value)}" for key, value in settings.items() if key not in left_out]

@@ -63,6 +63,9 @@ def test_the_page_holds_what_the_records_do(folder):
     neurons = Run(folder / "ewn").frame("neurons").query("seed == 0")
     last = neurons[neurons["step"] == neurons["step"].max()]
     np.testing.assert_allclose(sorted(record["norm"]), sorted(last["weight_norm"]), rtol=1e-4)
+    ends = [one["neurons"][-1]["log_loss"] for one in content["series"]]
+    assert content["levels"][content["level"]] == max(ends), "where all series have come to"
+    assert content["levels"] == sorted(content["levels"], reverse=True)
     assert content["verdicts"] == [["C1", "ewn", "ewn", 2.0, 1.9, None, 0.1, "fails", "of something"]]
     assert content["facts"]["runs"].startswith("3, 7 seeds")
 

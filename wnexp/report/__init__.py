@@ -30,7 +30,8 @@ NAME = "report.html"
 _MOST_SERIES = 200
 _MOST_NUMBERS = 90_000  # of all curves, half a megabyte
 _FEWEST_POINTS, _MOST_POINTS = 40, 300  # of a curve
-_LEVELS = 31  # of the slider
+_LEVELS = 31  # of the slider, as deep as all series have come; a third more beyond
+_LITTLE = 0.05  # deeper than that is not worth a place of its own
 _MOST_NEURONS = 300  # of a layer
 _NOT_CURVES = ("seed", "attempts")
 _GROUPS = ("data", "model", "norm", "loss", "optimizer")
@@ -91,6 +92,7 @@ def contents(runs: Sequence[reader.Run]) -> dict[str, Any]:
     folder = Path(os.path.commonpath([run.directory for run in runs]))
     readable = [row["_run"] for row in rows if row["status"] != listing.UNREADABLE]
     points = _points(series)
+    levels, deepest = _levels(series)
     return {
         "title": f"wnexp: {shown(folder)}",
         "made": f"{datetime.now():%Y-%m-%d %H:%M}",
@@ -100,7 +102,8 @@ def contents(runs: Sequence[reader.Run]) -> dict[str, Any]:
         "rows": [[_plain(row.get(name)) for name in columns] for row in rows],
         "commands": [[shown(run.directory), f"wnexp train --config-from '{shown(run.directory)}'"] for run in readable],
         "series": [_series(one, points) for one in series],
-        "levels": _levels(series),
+        "levels": levels,
+        "level": deepest,
         "verdicts": _verdicts({run.directory for run in readable}),
     }
 
@@ -144,13 +147,19 @@ def _series(one: Series, points: int) -> dict[str, Any]:
     return {"label": one.label, "settings": settings, "seeds": seeds, "slope": slope, "neurons": _neurons(one)}
 
 
-def _levels(series: Sequence[Series]) -> list[float]:
-    """Log losses for the slider, from the start to the deepest that any first seed has reached."""
-    losses = [one.of_first_seed("steps")["log_loss"] for one in series]
-    high, low = max(loss.max() for loss in losses), min(loss.min() for loss in losses)
-    if not (math.isfinite(high) and math.isfinite(low)):
-        return []
-    return [float(f"{level:.4g}") for level in np.linspace(high, low, _LEVELS)]
+def _levels(series: Sequence[Series]) -> tuple[list[float], int]:
+    """Log losses for the slider, from the start to the deepest one; and the place of the deepest that all first seeds
+    have reached."""
+    losses = [one.of_first_seed("steps")["log_loss"].dropna() for one in series]
+    losses = [loss for loss in losses if len(loss) and np.isfinite(loss).all()]
+    if not losses:
+        return [], 0
+    high, common, low = max(loss.max() for loss in losses), max(loss.min() for loss in losses), min(map(min, losses))
+    levels = np.concatenate([np.linspace(high, common, _LEVELS), np.linspace(common, low, _LEVELS // 3)[1:]])
+    rounded = [float(f"{level:.5g}") for level in levels]
+    rounded[_LEVELS - 1] = float(common)  # rounded it would be deeper than somebody has come
+    deeper = low < common * (1 + _LITTLE) if common < 0 else low < common
+    return rounded if deeper else rounded[:_LEVELS], _LEVELS - 1
 
 
 def _neurons(one: Series) -> list[dict[str, Any]]:
@@ -168,7 +177,7 @@ def _neurons(one: Series) -> list[dict[str, Any]]:
         if len(rows) and math.isfinite(loss):
             found.append(
                 {
-                    "log_loss": float(f"{loss:.5g}"),
+                    "log_loss": float(loss),
                     "layer": rows["layer"].astype(int).tolist(),
                     "norm": _short(rows["weight_norm"].to_numpy(float)),
                     "gradient": _short(rows["log_gradient_norm"].to_numpy(float)),

@@ -194,21 +194,18 @@ function showCurves() {
 
 // Neurons.
 function record(one, level) {
-  const last = one.neurons[one.neurons.length - 1];
-  const reached = one.neurons.find((found) => found.log_loss <= level);
-  // Seeds stop where their last step takes them: within a hundredth of the level counts as reached.
-  return reached || (last.log_loss <= level + 0.01 * Math.abs(level) ? last : null);
+  return one.neurons.find((found) => found.log_loss <= level) || null;
 }
 function showNeurons() {
   const level = data.levels[Number($("#level").value)];
-  $("#level-value").textContent = level === undefined ? "" : level;
+  $("#level-value").textContent = level === undefined ? "" : Number(level.toPrecision(5));
   $("#level").setAttribute("aria-valuetext", "log loss " + level);
   const gradients = [], norms = [];
   data.series.forEach((one, place) => {
     const found = one.neurons.length ? record(one, level) : null;
     if (!found) return;
     const colour = colourOf(one, place), name = one.label;
-    const text = found.layer.map((layer) => name + ", layer " + layer + ", log loss " + found.log_loss);
+    const text = found.layer.map((layer) => name + ", layer " + layer + ", log loss " + Number(found.log_loss.toPrecision(6)));
     gradients.push({ mode: "markers", name, text, x: found.norm.map((norm) => (norm > 0 ? Math.log(norm) : null)), y: found.gradient,
       marker: { color: colour, size: 8, opacity: 0.8, symbol: found.layer.map((layer) => layer % 8) },
       hovertemplate: "%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>" });
@@ -222,7 +219,7 @@ function showNeurons() {
   Plotly.react("norms-plot", norms, shown, config);
 }
 $("#level").max = Math.max(data.levels.length - 1, 0);
-$("#level").value = chosen.level === undefined ? data.levels.length - 1 : chosen.level;
+$("#level").value = chosen.level === undefined ? data.level : chosen.level;
 $("#level").addEventListener("input", () => { remember("level", $("#level").value); showNeurons(); });
 
 function showPlots() { showCurves(); showNeurons(); }

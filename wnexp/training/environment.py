@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -47,11 +48,11 @@ _PINNED: dict[str, Any] = {
     "jax_platform_name": "",
 }
 
+_MOST_BYTES = 2**30  # of compiled programs
 _PROGRAMS: dict[str, Any] = {
     "jax_compilation_cache_dir": None,
     "jax_persistent_cache_min_compile_time_secs": 0.1,
     "jax_persistent_cache_min_entry_size_bytes": -1,
-    "jax_compilation_cache_max_size": 2**30,  # bytes; of more, programs that were not used for longest go
 }
 
 
@@ -110,8 +111,29 @@ def _keep_programs() -> None:
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     if os.access(folder, os.W_OK):
+        drop_unused(folder, _MOST_BYTES)
         for name, value in (_PROGRAMS | {"jax_compilation_cache_dir": str(folder)}).items():
             jax.config.update(name, value)
+
+
+def drop_unused(folder: Path, most: int) -> None:
+    """Remove the programs that were not used for longest, where all of them are more bytes than `most`.
+
+    JAX's own bound needs another library and a lock for every program that is looked up.
+    """
+    found = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            with suppress(OSError):  # another process removes it too
+                kept = entry.stat()
+                found.append((max(kept.st_atime, kept.st_mtime), kept.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= most:
+            return
+        with suppress(OSError):
+            Path(path).unlink()
+        total -= size
 
 
 def asked_platforms() -> str | None:

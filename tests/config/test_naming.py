@@ -51,6 +51,10 @@ def test_one_run_has_one_name(commands, name):
     assert {command: composed_name(*command.split()) for command in commands} == dict.fromkeys(commands, name)
 
 
+def test_a_folder_of_runs_may_be_called_by_a_number():
+    assert composed_name("outputs=1", "norm=ewn") == "lin_sep/norm=ewn"
+
+
 def test_a_run_under_the_name_of_an_earlier_version_is_found(tmp_path):
     words = (f"outputs={tmp_path}", "norm=ewn", "model.widths=[8,8]", "seed=0")
     assert composed_name(*words) == "lin_sep/model.widths=8+8,norm=ewn"

@@ -26,7 +26,7 @@ _SILENT = {"overwrite", "outputs", "experiment", "logger", "objective"}
 
 
 def run_directory(
-    choices: Mapping[str, Any], overrides: Sequence[str], sources: Sequence[Any] = (), outputs: str | None = None
+    choices: Mapping[str, Any], overrides: Sequence[str], sources: Sequence[Any] = (), outputs: Any = None
 ) -> str:
     """`<experiment or data name>/<norm and overrides, readable>`, from the overrides; of a key given twice the last.
 
@@ -51,7 +51,8 @@ def run_directory(
     before = {key: typed for key, typed in given.items() if experiment or key != "data"}
     earlier = ",".join(sorted(_named(key, text, one, _earlier_text) for key, (text, one) in before.items()))
     earlier = f"{parent}/{_safe(earlier, '[]{}():~') or 'default'}"
-    if outputs is None or _command(outputs, name) is not None or (command := _command(outputs, earlier)) is None:
+    place = None if outputs is None else str(outputs)
+    if place is None or _command(place, name) is not None or (command := _command(place, earlier)) is None:
         return name
     return name if "data" in named and not experiment and "experiment=" in command else earlier
 

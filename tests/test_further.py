@@ -257,7 +257,9 @@ def test_the_command(inside, tmp_path):
     assert Run(run).snapshot_losses == [-25] and find_runs(tmp_path) == [run]
     words = ("train", "norm=ewn", "device=cpu", f"hydra.run.dir='{run}'", "snapshots=[-25]")
     assert inside(*words, "stop.log_loss=-31", "seeds=2")[0] == 0 and Run(run).seeds == [0, 1]
-    for less in ("stop.log_loss=-30", "stop.max_steps=4000", "seeds=1", "snapshots=[]"):
+    fewer = inside(*words, "stop.log_loss=-31", "seeds=2", "snapshots=[]")
+    assert fewer[0] == 0 and "not run again" in fewer[1], "they are there"
+    for less in ("stop.log_loss=-30", "stop.max_steps=4000", "seeds=1"):
         given = dict(word.split("=") for word in ("stop.log_loss=-31", "seeds=2", less))
         code, _, err = inside(*words, *(f"{key}={value}" for key, value in given.items()))
         assert code == 1 and f"{less.split('=')[0]} (" in err and len(err.splitlines()) == 2

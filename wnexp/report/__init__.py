@@ -1,8 +1,7 @@
 """One page about runs that needs nothing beside itself: table, interactive curves, neurons, verdicts, commands.
 
 `contents` is what the page shows, as plain data; `page.html` with `page.css` and `page.js` shows it, with plotly.js,
-whose 4.8 MB are most of a page. The alternatives weigh less (Bokeh 1 MB, Vega .9 MB) and lack what the page is for:
-axes that turn logarithmic, zoom by touch, colours that follow a dark mode while the page is open.
+whose 4.8 MB are most of a page: axes turn logarithmic, zoom by touch, and colours follow a dark mode while it is open.
 """
 
 import json
@@ -28,7 +27,7 @@ from wnexp.runs.status import RUNNING
 
 NAME = "report.html"
 _MOST_SERIES = 200
-_MOST_NUMBERS = 90_000  # of all curves, half a megabyte
+_MOST_NUMBERS = 90_000  # of all curves
 _FEWEST_POINTS, _MOST_POINTS = 40, 300  # of a curve
 _LEVELS = 31  # of the slider, as deep as all series have come; a third more beyond
 _LITTLE = 0.05  # deeper than that is not worth a place of its own

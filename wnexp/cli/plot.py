@@ -26,13 +26,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="draw at most N series of runs that differ in more than their seeds (12)",
     )
-    parser.add_argument("--only", type=_names, default=[], metavar="A,B", help="these figures, or columns of the steps")
+    parser.add_argument("--only", type=names, default=[], metavar="A,B", help="these figures, or columns of the steps")
     parser.add_argument("--where", default="", metavar="CONDITION", help="runs and seeds, as of `wnexp runs --help`")
     parser.add_argument("--format", type=_formats, metavar="png,pdf,svg", help="of the files (png,pdf)")
     parser.add_argument("--width", type=_inches, metavar="INCHES", help="of the figures; panels move below each other")
     parser.add_argument("--style", metavar="FILE.mplstyle", help="laid over the house style; or matplotlib's by name")
     parser.add_argument("--x", metavar="NAME", help="of curves: step, log_time, log_loss; of `final` a setting")
-    parser.add_argument("--y", type=_names, default=[], metavar="A,B", help="of `final`: columns of `wnexp runs`")
+    parser.add_argument("--y", type=names, default=[], metavar="A,B", help="of `final`: columns of `wnexp runs`")
     parser.add_argument("--color-by", metavar="KEY", help="a colour for each value of that setting")
     parser.add_argument("--facet-by", metavar="KEY", help="of curves: a row of panels for each value of that setting")
     parser.add_argument("--to", type=Path, metavar="DIR", help="put the figures there instead")
@@ -46,15 +46,16 @@ def at_least_one(text: str) -> int:
     raise ArgumentTypeError(f"'{text}' must be an integer of at least 1")
 
 
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
+    """The words of a list with commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _formats(text: str) -> list[str]:
     known = ("png", "pdf", "svg")
-    if not _names(text) or not set(_names(text)) <= set(known):
+    if not names(text) or not set(names(text)) <= set(known):
         raise ArgumentTypeError(f"'{text}' must be of {', '.join(known)}")
-    return _names(text)
+    return names(text)
 
 
 def _inches(text: str) -> float:

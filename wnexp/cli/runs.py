@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wnexp.cli.plot import PATHS
+from wnexp.cli.plot import PATHS, names
 
 NAME, HELP = "runs", "what has been run: settings, status, last figures, as one table"
 DESCRIPTION = """\
@@ -28,21 +28,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help=f"{PATHS}; default: outputs")
     parser.add_argument("--where", default="", metavar="CONDITION", help="the seeds that it holds for")
-    parser.add_argument("--columns", type=_names, default=[], metavar="A,B,...", help="these columns")
+    parser.add_argument("--columns", type=names, default=[], metavar="A,B,...", help="these columns")
     parser.add_argument("--sort", default="", metavar="NAME", help="by that column; --sort=-NAME from the largest on")
     parser.add_argument(
         "--mean-over",
-        type=_names,
+        type=names,
         metavar="A,B,...",
         help="a row for all runs that differ in these settings and their seeds alone: mean and deviation",
     )
     parser.add_argument("--per-seed", action="store_true", help="a row a seed")
     for kind in EXPORTS:
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help="write the table there as well")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def run(arguments: Namespace) -> int:

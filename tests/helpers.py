@@ -176,7 +176,7 @@ def run(what: program.Program, data, configuration, seeds=(0,), weights=None, at
     functions, state = started(what, data, configuration, seeds, weights)
     records = []
     while True:
-        state, rows, filled = functions.chunk(state, data, configuration, attempts)
+        state, rows, filled, _ = functions.chunk(state, data, configuration, attempts)
         slots = int(filled.max())
         records.append(named(what, jax.tree.map(lambda values, slots=slots: np.asarray(values[:slots]), rows)))
         if not np.any(np.asarray(state.outcome) == seed.RUNNING) and slots == 0:

@@ -242,12 +242,16 @@ def _train(run: LiveRun, listeners: Sequence[Listener], began: float, stop: sign
 def _append(run: LiveRun, listeners: Sequence[Listener], parts: Sequence[Any]) -> None:
     for rows in parts:
         run.records.append(rows, run.session.seeds[rows.places])
-        for log_loss, places in rows.snapshots:
-            _snapshots(run, listeners, snapshots.at(log_loss), places)
+        for log_loss, arrays in rows.snapshots:
+            _write(run, listeners, snapshots.at(log_loss), arrays)
 
 
 def _snapshots(run: LiveRun, listeners: Sequence[Listener], name: str, places: np.ndarray) -> None:
-    for seed, arrays in run.session.weight_arrays(places).items():
+    _write(run, listeners, name, run.session.weight_arrays(places))
+
+
+def _write(run: LiveRun, listeners: Sequence[Listener], name: str, weights: Mapping[int, Any]) -> None:
+    for seed, arrays in weights.items():
         _tell(listeners, "snapshot", snapshots.write(run.records.directory, seed, name, arrays))
 
 

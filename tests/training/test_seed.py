@@ -84,21 +84,50 @@ def test_the_first_crossing_of_a_level_counts():
     assert crossed[np.flatnonzero(below)[0]] == [0, 1]
 
 
-def test_snapshots_stop_the_chunk_at_the_crossing():
-    what, data = make_program(slots=64, measures=measures()), lin_sep()
-    configuration = make_settings(target=-30.0, snapshots=(-5.0, -5.001, -20.0))
-    functions, state = started(what, data, configuration)
-    crossings = []
+def snapshots_of(kept, seeds=(0, 1, 2)):
+    """Per seed the records `(step, levels before, after, log loss)` at crossings with the parameters kept there."""
+    what, data = make_program(slots=64, kept=kept, measures=measures()), lin_sep()
+    levels = (-5.0, -5.001, -12.0, -20.0)
+    settings = make_settings(target=-30.0, snapshots=levels)
+    functions, state = started(what, data, settings, seeds=seeds)
+    found, chunks = [[] for _ in seeds], 0
     while np.any(np.asarray(state.outcome) == RUNNING):
-        state, rows, filled = functions.chunk(state, data, configuration, 10**6)
-        before, after = np.asarray(rows["snapshots"])[int(filled[0]) - 1, 0]
-        for index in range(before, after):
-            crossings.append((index, float(state.optimizer.log_loss[0])))
-            row = named(what, rows)["steps"]["log_loss"][int(filled[0]) - 1, 0]
-            assert float(row) == float(state.optimizer.log_loss[0])
-    assert [index for index, _ in crossings] == [0, 1, 2]
-    for index, log_loss in crossings:
-        assert configuration.snapshots[index] - 0.5 < log_loss <= configuration.snapshots[index]
+        made = functions.chunk(state, data, settings, 10**6)
+        state, chunks = made.state, chunks + 1
+        rows = jax.device_get(named(what, made.rows))
+        (before, after), log_loss = np.moveaxis(rows["snapshots"], -1, 0), rows["steps"]["log_loss"]
+        for place, crossings in enumerate(found):
+            slots = np.flatnonzero(rows["valid"][:, place] & (before < after)[:, place])
+            assert len(slots) <= kept
+            for entry, slot in enumerate(slots):
+                parameters = jax.tree.map(lambda a, e=entry, p=place: np.asarray(a[e, p]), made.kept)
+                at = (rows["step"], before, after, log_loss)
+                crossings.append((*(values[slot, place].item() for values in at), parameters))
+    return found, chunks
+
+
+def test_the_parameters_at_a_crossing_are_kept():
+    found, _ = snapshots_of(kept=64)
+    what, data = make_program(SMALL, measures=measures()), lin_sep()
+    for number, crossings in enumerate(found):
+        assert [level for _, low, high, *_ in crossings for level in range(low, high)] == [0, 1, 2, 3]
+        for step, _, after, log_loss, parameters in crossings:
+            level = (-5.0, -5.001, -12.0, -20.0)[after - 1]
+            assert level - 0.5 < log_loss <= level
+            state, _ = run(what, data, make_settings(target=-30.0, max_steps=step), seeds=[number])
+            for kept, reached in zip(*map(jax.tree.leaves, (parameters, state.optimizer.parameters)), strict=True):
+                np.testing.assert_allclose(kept, reached[0], rtol=1e-9)  # seeds in a batch round differently
+
+
+def test_a_seed_without_room_for_its_snapshot_waits_alone():
+    """Room for one, or for all: the same snapshots bit by bit, in more chunks, but not one a snapshot."""
+    (few, chunks_of_few), (many, chunks_of_many) = snapshots_of(kept=1), snapshots_of(kept=64)
+    assert len({step for crossings in few for step, *_ in crossings}) > 3, "seeds cross at different steps"
+    assert chunks_of_many < chunks_of_few <= 5 + chunks_of_many
+    for mine, others in zip(few, many, strict=True):
+        assert [crossing[:-1] for crossing in mine] == [crossing[:-1] for crossing in others]
+        for one, other in zip(mine, others, strict=True):
+            jax.tree.map(np.testing.assert_array_equal, one[-1], other[-1])
 
 
 TINY_CNN = network.convolutional((1, 2, 1), (3,), (), 1, activation("relu"))

@@ -5,8 +5,9 @@ them compiles nothing. All seeds of a run are one batch: `over_seeds` makes it, 
 now and then, which go seed by seed. A seed that is done or waits for a record point is frozen by the batched
 `while_loop` without touching the others.
 
-A chunk alternates two phases until its record slots are full, its attempts are spent or a snapshot is due: every
-seed advances to its next record point, then every seed is measured. Where chunks end changes no number of any seed.
+A chunk alternates two phases until its record slots are full or its attempts are spent: every seed advances to its
+next record point, then every seed is measured. Parameters of snapshots wait in a buffer for the chunk to end; a seed
+with no room left there waits too. Where chunks end changes no number of any seed.
 """
 
 import functools
@@ -28,11 +29,20 @@ from wnexp.training.seed import RUNNING, SeedState
 _SEEDS = PartitionSpec("seeds")
 
 
+class Chunk(NamedTuple):
+    """What a chunk leaves."""
+
+    state: SeedState
+    rows: Any  # (slots, s, ...)
+    filled: Array  # (s,), how many slots there are
+    kept: tuple  # parameters (kept, s, ...) at the snapshots of each seed, in the order of its crossings
+
+
 class Train(NamedTuple):
     """The compiled functions of one program."""
 
     start: Callable[..., SeedState]  # (seeds (s,), (trained, fixed) initial weights, data, traced)
-    chunk: Callable[..., tuple[SeedState, Any, Array]]  # (state, data, traced, attempts) -> state, rows, filled (s,)
+    chunk: Callable[..., Chunk]  # (state, data, traced, attempts)
     weights: Callable[..., tuple]  # state -> effective weights of all layers
     limit: Callable[..., Array]  # (state, data) -> limit gradient directions (s, p)
     outputs: Callable[..., Array]  # (state, x (n, d)) -> network outputs (s, n, k)
@@ -81,7 +91,21 @@ def _rare_rows(program: Program, state: SeedState, valid: Array, data: Data, tra
     return rows
 
 
-def _chunk(program: Program, state: SeedState, data: Data, traced: Traced, attempts) -> tuple[SeedState, Any, Any]:
+def _keep(kept: tuple, count: Array, crossed: Array, parameters: tuple) -> tuple:
+    """The buffers with the parameters `(s, ...)` of those seeds that have `crossed (s,)` put at their `count (s,)`."""
+    seeds = jnp.arange(len(count))
+
+    def put(buffer, value):
+        place = jnp.where(crossed, count, len(buffer))  # what lies beyond the buffer is dropped
+        return buffer.at[place, seeds].set(value, mode="drop")
+
+    def all_put(kept):
+        return jax.tree.map(put, kept, parameters)
+
+    return jax.lax.cond(jnp.any(crossed), all_put, lambda kept: kept, kept)
+
+
+def _chunk(program: Program, state: SeedState, data: Data, traced: Traced, attempts) -> Chunk:
     advance = over_seeds(program, lambda state, limit: seed.advance(program, state, data, traced, limit))
     limit = state.optimizer.attempts + attempts
 
@@ -96,28 +120,37 @@ def _chunk(program: Program, state: SeedState, data: Data, traced: Traced, attem
     record = over_seeds(program, record_if_due)
     due = over_seeds(program, lambda state: seed.is_due(state, traced))
 
+    most = min(program.kept, len(traced.snapshots))
+
+    def waits(count):
+        return (count >= most) & (most > 0)
+
     def unfinished(carry):
-        slot, state, _, snapshot = carry
-        running = (state.outcome == RUNNING) & (state.optimizer.attempts < limit)
-        return (slot < program.slots) & ~snapshot & jnp.any(running | due(state))
+        slot, state, _, _, count = carry
+        running = (state.outcome == RUNNING) & (state.optimizer.attempts < limit) & ~waits(count)
+        return (slot < program.slots) & jnp.any(running | due(state))
 
     def rare(state, valid):
         return _rare_rows(program, state, valid, data, traced)
 
     def fill(carry):
-        slot, state, rows, _ = carry
-        state, new = record(advance(state, limit))
+        slot, state, rows, kept, count = carry
+        state, new = record(advance(state, jnp.where(waits(count), state.optimizer.attempts, limit)))
         new |= {"rare": rare(state, new["valid"])}
         rows = jax.tree.map(lambda buffer, value: buffer.at[slot].set(value), rows, new)
-        taken = new["snapshots"]
-        return slot + 1, state, rows, jnp.any(new["valid"] & (taken[:, 1] > taken[:, 0]))
+        if most:
+            crossed = new["valid"] & (new["snapshots"][:, 1] > new["snapshots"][:, 0])
+            kept, count = _keep(kept, count, crossed, state.optimizer.parameters), count + crossed
+        return slot + 1, state, rows, kept, count
 
     shape = (program.slots, len(state.outcome))
     rows = jax.tree.map(lambda value: jnp.zeros((*shape, *value.shape), value.dtype), row)
     rare_shapes = jax.eval_shape(rare, state, state.outcome == RUNNING)
     rows |= {"rare": jax.tree.map(lambda value: jnp.zeros((program.slots, *value.shape), value.dtype), rare_shapes)}
-    slot, state, rows, _ = jax.lax.while_loop(unfinished, fill, (0, state, rows, False))
-    return state, rows, jnp.full_like(state.outcome, slot)
+    kept = jax.tree.map(lambda value: jnp.zeros((most, *value.shape), value.dtype), state.optimizer.parameters)
+    first = (0, state, rows, kept, jnp.zeros(len(state.outcome), int))
+    slot, state, rows, kept, _ = jax.lax.while_loop(unfinished, fill, first)
+    return Chunk(state, rows, jnp.full_like(state.outcome, slot), kept)
 
 
 def _on_devices(mesh: Mesh | None, function, seeded: int, outputs: Any = _SEEDS):
@@ -168,8 +201,9 @@ def make_train(program: Program, mesh: Mesh | None = None) -> Train:
         return over_seeds(program, lambda weights: network.apply(program.network, weights, x))(weights(state))
 
     by_slot = PartitionSpec(None, "seeds")
+    spread: Any = {"state": _SEEDS, "rows": by_slot, "filled": _SEEDS, "kept": by_slot}
     on_devices = functools.partial(_on_devices, mesh)
-    chunk = on_devices(functools.partial(_chunk, program), seeded=1, outputs=(_SEEDS, by_slot, _SEEDS))
+    chunk = on_devices(functools.partial(_chunk, program), seeded=1, outputs=Chunk(**spread))
     chunk = jax.jit(chunk, donate_argnums=0)
     return Train(
         start=jax.jit(on_devices(start, seeded=2)),

@@ -14,7 +14,15 @@ from wnexp.nn.losses import Loss, MarginLoss
 from wnexp.nn.weightnorm import Norm
 from wnexp.training import reach
 from wnexp.training.devices import open_devices
-from wnexp.training.program import Program, build_network, build_program, build_traced, initial_weights, work
+from wnexp.training.program import (
+    Program,
+    build_network,
+    build_program,
+    build_traced,
+    initial_weights,
+    weight_bytes,
+    work,
+)
 from wnexp.training.session import Session, Table
 
 _MOST_NAMED = 10  # classes in a note; run.json has them all
@@ -85,12 +93,10 @@ def _tables(measures: Any, program: Program) -> dict[str, Table]:
 
 def _bytes_needed(program: Program, samples: int, seeds: int) -> int:
     """A lower estimate: the weights a few times over, and the record slots of a chunk."""
-    weights = sum(math.prod(layer.shape) for layer in program.network.layers)
+    weights = weight_bytes(program.network, program.dtype)
     numbers = sum(measure.cost(program.network, samples) for measure in program.measures)
     beside = max(measure.memory(program.network) for measure in program.measures)  # seed by seed
-    return 8 * beside + seeds * (
-        _WEIGHT_COPIES * weights * np.dtype(program.dtype).itemsize + 8 * program.slots * numbers
-    )
+    return 8 * beside + seeds * (_WEIGHT_COPIES * weights + 8 * program.slots * numbers)
 
 
 def _check_range(dataset: Dataset, precision: str) -> None:

@@ -23,6 +23,8 @@ from wnexp.optim.base import Hyperparameters, Rule
 from wnexp.settings import without_traced
 
 _SLOTS = 128
+_KEPT = 64
+_KEPT_BYTES = 2**28  # of the snapshots of a chunk, if there is room for one
 MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
 _CACHED_ACTIVATIONS = 2**22  # of one seed at a time, whose steps need no gradient over all samples: a CPU's cache
 
@@ -40,6 +42,7 @@ class Program:
     dtype: str  # of weights and data
     head_dtype: str  # of margins, losses and everything recorded
     slots: int = _SLOTS  # record rows a chunk can hold
+    kept: int = _KEPT  # snapshots of a seed that a chunk can hold
     batched: bool = True  # all seeds as one batch, or one after the other
     block: int = 2**62  # samples whose activations may be in memory at once
 
@@ -108,6 +111,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
         measures=tuple(measure for measure in measures if measure.cost(network, len(dataset.train_x))),
         dtype=config.precision,
         head_dtype="float32" if platform == "tpu" else "float64",
+        kept=int(np.clip(_KEPT_BYTES // (config.seeds * weight_bytes(network, config.precision)), 1, _KEPT)),
         batched=batched,
         block=_block(network, batched, config.seeds),
     )
@@ -141,6 +145,11 @@ def build_data(dataset: Dataset, dtype: str) -> Data:
     train_x, test_x = (x.astype(dtype, copy=False) for x in (dataset.train_x, dataset.test_x))
     arrays: Any = {"train_x": train_x, "train_y": dataset.train_y, "test_x": test_x, "test_y": dataset.test_y}
     return Data(**arrays)
+
+
+def weight_bytes(network: Network, dtype: str) -> int:
+    """Bytes of the weights of one seed."""
+    return sum(math.prod(layer.shape) for layer in network.layers) * np.dtype(dtype).itemsize
 
 
 def work(network: Network, samples: int, seeds: int) -> float:

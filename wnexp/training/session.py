@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     valid: np.ndarray  # (slots, s), where a seed made a record
     step: np.ndarray  # (slots, s)
     blocks: list[tuple[str, np.ndarray, Any]]  # table, where its columns count (slots, s), columns (slots, s, ...)
-    snapshots: list[tuple[float, np.ndarray]]  # log loss, places of the seeds that have just gone below it
+    snapshots: list[tuple[float, dict[int, Any]]]  # log loss, seed -> arrays of its weights file where it went below
     places: np.ndarray  # (s,), of these seeds in the run
 
 
@@ -119,20 +119,20 @@ class Session:
         active = (np.asarray(self._state.outcome) == seed.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
         parts = []
         for group in self.batch.groups(active):
+            state = self._state if self.batch.whole else self.batch.split(take(self._state, group))
+            made = self._train.chunk(state, *self._fixed, attempts)
             if self.batch.whole:
-                self._state, rows, filled = self._train.chunk(self._state, *self._fixed, attempts)
+                self._state = made.state
             else:
-                state = self.batch.split(take(self._state, group))
-                state, rows, filled = self._train.chunk(state, *self._fixed, attempts)
-                put(self._state, group, jax.device_get(state))
+                put(self._state, group, jax.device_get(made.state))
             own = np.flatnonzero(group < self.batch.count)
-            filled = np.asarray(filled)[own]
-            rows = jax.tree.map(lambda a: np.asarray(a)[: filled.max(), own], rows)  # noqa: B023
+            filled = np.asarray(made.filled)[own]
+            rows = jax.tree.map(lambda a: np.asarray(a)[: filled.max(), own], made.rows)  # noqa: B023
             if len(rows["valid"]):
-                parts.append(self._rows(rows, filled, group[own]))
+                parts.append(self._rows(rows, group[own], self._snapshots(made, rows, own, group[own])))
         return parts
 
-    def _rows(self, rows: Any, filled: np.ndarray, places: np.ndarray) -> Rows:
+    def _rows(self, rows: Any, places: np.ndarray, taken: list[tuple[float, dict[int, Any]]]) -> Rows:
         valid, measures = rows["valid"], self.program.measures
         blocks = [(measures[index].table, valid, columns) for index, columns in rows["measures"].items()]
         blocks += [(measures[index].table, found["due"], found["columns"]) for index, found in rows["rare"].items()]
@@ -140,13 +140,25 @@ class Session:
             if measures[index].table == "steps" and "margin" in columns:
                 for slot, made in enumerate(valid):
                     self._margins[places[made]] = columns["margin"][slot, made]
-        last = (filled - 1, np.arange(len(places)))  # of each seed; a snapshot ends the chunk
-        before, after = np.moveaxis(rows["snapshots"][last], -1, 0)
-        taken = [
-            (self.snapshot_losses[index], places[valid[last] & (before <= index) & (index < after)])
-            for index in range(before.min(), after.max())
-        ]
         return Rows(valid=valid, step=rows["step"], blocks=blocks, snapshots=taken, places=places)
+
+    def _snapshots(
+        self, made: loop.Chunk, rows: Any, own: np.ndarray, places: np.ndarray
+    ) -> list[tuple[float, dict[int, Any]]]:
+        """Of the seeds `own` of a chunk, in those places of the run: log loss, seed -> arrays of its weights file."""
+        before, after = np.moveaxis(rows["snapshots"], -1, 0)
+        crossed = rows["valid"] & (before < after)
+        entries = np.cumsum(crossed, axis=0) - 1  # of the buffer
+        found: dict[int, dict[int, Any]] = {}
+        for entry in np.unique(entries[crossed]):
+            parameters = jax.tree.map(lambda buffer: buffer[entry], made.kept)  # noqa: B023
+            state = made.state._replace(optimizer=made.state.optimizer._replace(parameters=parameters))
+            weights = jax.tree.map(lambda a: np.asarray(a)[own], self._train.weights(state))
+            for slot, index in np.argwhere(crossed & (entries == entry)):
+                arrays = weight_files.to_arrays(take(weights, index))
+                for level in range(before[slot, index], after[slot, index]):
+                    found.setdefault(level, {})[int(self.seeds[places[index]])] = arrays
+        return [(self.snapshot_losses[level], found[level]) for level in sorted(found)]
 
     def leaves(self) -> list[np.ndarray]:
         """The whole state, for a checkpoint, and how it was rounded."""

@@ -19,7 +19,7 @@ from wnexp.data import archives
 from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError, explain
 from wnexp.opening import Listener, LiveRun, opened
-from wnexp.runs import further, lock, moved, snapshots, status
+from wnexp.runs import code, further, lock, moved, snapshots, status
 from wnexp.runs.files import shown, write_atomically
 from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
@@ -148,7 +148,7 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             began = time.monotonic()
     dataset: Dataset = config.data.load()
 
-    session = prepare(config, dataset, snapshots.read)
+    session = prepare(config, dataset, snapshots.read, code.fingerprint())
     compile_began = time.monotonic()
     found = opened(config, directory, session, stored)
     run = found.run

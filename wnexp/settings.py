@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from wnexp.errors import UserError
@@ -150,13 +151,16 @@ class Setting:
 
 def settings(choice: Any) -> dict[str, Setting]:
     """The settings of an object, or of a class (with its defaults), by name."""
-    kinds = get_type_hints(choice if isinstance(choice, type) else type(choice))
+    kinds = _kinds(choice if isinstance(choice, type) else type(choice))
     found = {}
     for entry in dataclasses.fields(choice):
         if _MEANING in entry.metadata:
             value = _default(entry) if isinstance(choice, type) else getattr(choice, entry.name)
             found[entry.name] = Setting(entry.name, kinds[entry.name], value, entry.metadata)
     return found
+
+
+_kinds = cache(get_type_hints)  # every job of a sweep asks for all of them many times
 
 
 def _default(entry: Any) -> Any:

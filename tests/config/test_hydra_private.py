@@ -3,8 +3,9 @@
 import importlib
 
 import pytest
+from hydra._internal.hydra import Hydra
 
-from wnexp.config.hydra_private import parsed_arguments
+from wnexp.config.hydra_private import composed_once, parsed_arguments
 from wnexp.errors import UsageError
 
 
@@ -23,3 +24,22 @@ def test_an_option_that_hydra_does_not_have_is_one_line():
     with pytest.raises(UsageError) as error:
         parsed_arguments(["--foo"])
     assert str(error.value) == "unrecognized arguments: --foo (wnexp train --help)"
+
+
+@pytest.mark.parametrize(
+    ("words", "once"),
+    [
+        (["norm=ewn"], True),
+        (["-m", "norm=swn,ewn"], True),
+        (["hydra.mode=MULTIRUN", "norm=swn,ewn"], False),
+        (["hydra.searchpath=[file://mine]"], False),
+        (["+hydra/launcher=joblib"], False),
+        (["--config-dir", "mine"], False),
+        (["-cd=mine"], False),
+    ],
+)
+def test_hydra_asks_for_its_mode_where_something_may_set_it(words, once):
+    asks = Hydra.get_mode
+    with composed_once(words):
+        assert (Hydra.get_mode is not asks) == once
+    assert Hydra.get_mode is asks

@@ -46,7 +46,7 @@ def run(words: list[str]) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import hydra
 
-    from wnexp.config import compose, hydra_errors, overrides, schema
+    from wnexp.config import compose, hydra_errors, hydra_private, overrides, schema
     from wnexp.runs import moved
     from wnexp.runs.reader import Run
     from wnexp.training.options import OPTIONS
@@ -69,9 +69,10 @@ def run(words: list[str]) -> int:
         sys.argv = ["wnexp train", *words]
         trained = hydra.main(str(schema.configs_folder()), "config", version_base="1.3")(job)
         if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words):
-            trained()
+            with hydra_private.composed_once(words):
+                trained()
             return 0
-        with _Reports() as reports:
+        with _Reports() as reports, hydra_private.composed_once(words):
             trained()
             jobs = reports.read()
     except Exception as error:

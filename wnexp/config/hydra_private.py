@@ -2,11 +2,13 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -35,3 +37,15 @@ def composed(words: tuple[str, ...], sources: str) -> DictConfig:
     for source in json.loads(sources):
         path.append(source["provider"], f"{source['schema']}://{source['path']}")
     return ConfigLoaderImpl(path).load_configuration("config", list(words), RunMode.RUN)
+
+
+@contextmanager
+def composed_once(words: Sequence[str]) -> Iterator[None]:
+    """Hydra composes everything once more to read `hydra.mode`, which only its own words or other folders can set."""
+    asks = Hydra.get_mode
+    if not any(word.lstrip("+~").startswith(("hydra.", "hydra/", "hydra@", "--config", "-c")) for word in words):
+        Hydra.get_mode = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Hydra.get_mode = asks

@@ -29,10 +29,11 @@ _MOST_NAMED = 10  # classes in a note; run.json has them all
 _WEIGHT_COPIES = 4  # initial weights, parameters, gradient, proposal
 
 
-def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
+def prepare(config: Config, dataset: Dataset, load_weights: Any, code: str | None = None) -> Session:
     """Choose the device and precision, build the program, check initial weights. Raises `UserError`.
 
-    The configuration is spent here. `load_weights` reads the arrays of a weights file.
+    The configuration is spent here. `load_weights` reads the arrays of a weights file. Compiled programs
+    are kept, and found again by `code`, where that says which source code they are made of.
     """
     network, samples = build_network(config, dataset), len(dataset.train_x)
     devices = open_devices(config.device, config.precision, work(network, samples, config.seeds))
@@ -43,7 +44,7 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any) -> Session:
     weights = initial_weights(config, program, seeds.tolist(), load_weights)
     traced = build_traced(config, program.head_dtype)
     tables = _tables(config.measures, program)
-    session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer)
+    session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer, code)
     session.law = _law(config.norm.by_layer(len(network.layers)))
     session.labels = dataset.labels
     if session.labels is not None and len(session.labels) <= _MOST_NAMED:

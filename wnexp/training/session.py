@@ -13,7 +13,7 @@ from wnexp.measures.base import Columns
 from wnexp.nn import weights as weight_files
 from wnexp.nn.losses import MarginLoss
 from wnexp.optim.base import Rule
-from wnexp.training import loop, seed
+from wnexp.training import kept, loop, seed
 from wnexp.training.devices import SeedBatch, put, take
 from wnexp.training.program import Program, Traced, build_data
 
@@ -51,6 +51,7 @@ class Session:
         devices: list[Any],
         tables: dict[str, Table],
         rule: Rule,
+        code: str | None,
     ):
         self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
         self.notes: list[str] = []  # what the user may not expect
@@ -64,7 +65,11 @@ class Session:
         alike = self.batch.width // self.batch.devices if program.batched else 0
         self.rounding = np.tile([alike, min(program.block, len(dataset.train_x))], (len(seeds), 1))
         self._start = self.batch.pad((seeds, weights))
-        self._train = loop.make_train(program, self.batch.mesh)
+        folder = None if code is None else kept.folder()
+        if code is None or folder is None:
+            self._train = loop.make_train(program, self.batch.mesh)
+        else:
+            self._train = kept.kept_train(program, self.batch.mesh, devices[0], code, folder)
         self._fixed = self.batch.share((build_data(dataset, program.dtype), traced))
         self._state: Any = None
         self._margins = np.full(len(seeds), math.nan)  # at every seed's last record

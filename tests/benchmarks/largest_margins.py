@@ -22,7 +22,9 @@ from sklearn.svm import LinearSVC
 MOST_FITS, FRUITLESS, MOST_ITERATIONS = 16, 2, 1_000_000
 PATHS = {
     "linear_svc": lambda: LinearSVC(loss="hinge", fit_intercept=False, tol=1e-10, max_iter=MOST_ITERATIONS),
-    "logistic": lambda: LogisticRegression(fit_intercept=False, tol=1e-10, max_iter=MOST_ITERATIONS, warm_start=True, solver="newton-cholesky"),
+    "logistic": lambda: LogisticRegression(
+        fit_intercept=False, tol=1e-10, max_iter=MOST_ITERATIONS, warm_start=True, solver="newton-cholesky"
+    ),
 }
 
 

@@ -100,7 +100,9 @@ class Net:
         """The log of the mean cross-entropy over all of the samples (nats)."""
         with torch.inference_mode():
             blocks = zip(x.split(EVALUATION_BLOCK), y.split(EVALUATION_BLOCK), strict=True)
-            return torch.logsumexp(torch.cat([self.log_losses(*block) for block in blocks]), 0).item() - math.log(len(x))
+            return torch.logsumexp(torch.cat([self.log_losses(*block) for block in blocks]), 0).item() - math.log(
+                len(x)
+            )
 
 
 def train(net: Net, start: Start, order: Tensor, log_eta: float) -> None:

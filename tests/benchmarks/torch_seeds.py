@@ -5,8 +5,8 @@ python tests/benchmarks/torch_seeds.py lin_sep_ewn --start FILE [--seeds S] [--c
 An attempt is a pure function of one seed's state with `where` in the place of branches, mapped over the seeds by vmap
 (one seed alone is not), perhaps compiled as a whole; the loop over attempts is Python's, float64, nothing is recorded,
 and every 50 attempts it looks whether all seeds are done. FILE holds data and every seed's initial weights as
-`bench.py` wrote them from a wnexp run. Prints one JSON line: seconds of the loop, before it those of compiling, attempts
-and accepted steps in all, log losses (nats).
+`bench.py` wrote them from a wnexp run. Prints one JSON line: seconds of the loop and those of compiling before it,
+attempts and accepted steps in all, log losses (nats).
 """
 
 import argparse
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_measures import log_losses, outputs

@@ -310,6 +310,7 @@ def test_small_loop_is_measured_alike_in_blocks(load, block):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own
 def test_a_compiled_epoch_is_the_same(load, monkeypatch):
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)

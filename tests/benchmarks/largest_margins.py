@@ -39,7 +39,9 @@ def path(name: str, x: np.ndarray, y: np.ndarray, largest: float, goal: float) -
     best, gap, strength, fruitless = np.inf, np.inf, 1.0, 0
     for fit in range(MOST_FITS):
         strength = 10.0**fit
-        model.set_params(C=strength).fit(x, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.set_params(C=strength).fit(x, y)
         gap = 1 - normalized_margin(model.coef_[0], x, y) / largest
         fruitless = 0 if gap < best else fruitless + 1
         best = min(best, gap)
@@ -57,7 +59,6 @@ def main() -> None:
     options = parser.parse_args()
     with np.load(options.start) as arrays:
         x, y = arrays["train_x"].astype(float), arrays["train_y"]
-    warnings.simplefilter("ignore", ConvergenceWarning)
     print(json.dumps(path(options.name, x, y, options.largest, options.gap)))
 
 

@@ -20,6 +20,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -77,12 +78,17 @@ def train_indexing(net: PlainNet, x: Tensor, y: Tensor, order: Tensor, batch: in
                 parameter -= step * gradient
 
 
-@torch.compile(dynamic=False)  # one program for whole batches, another for the last one
-def compiled_update(net: PlainNet, parameters: list[Tensor], xs: Tensor, ys: Tensor, step: Tensor) -> None:
+def update(net: PlainNet, parameters: list[Tensor], xs: Tensor, ys: Tensor, step: Tensor) -> None:
     """A step on the mean loss of a batch, in place."""
     gradients = torch.func.grad(lambda p: F.cross_entropy(net.outputs(xs, p), ys))(parameters)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.sub_(step * gradient)
+
+
+@cache
+def compiled_update() -> Callable:
+    """One program for whole batches, another for the last one."""
+    return torch.compile(update, dynamic=False)
 
 
 def train_compiled(net: PlainNet, x: Tensor, y: Tensor, order: Tensor, batch: int, step: float) -> None:
@@ -90,7 +96,7 @@ def train_compiled(net: PlainNet, x: Tensor, y: Tensor, order: Tensor, batch: in
     size = torch.tensor(step)  # a number would be compiled in
     parameters = [parameter.detach() for parameter in net.parameters]  # the same memory
     for chosen in order.split(batch):
-        compiled_update(net, parameters, x[chosen], y[chosen], size)
+        compiled_update()(net, parameters, x[chosen], y[chosen], size)
 
 
 def train_tuned(net: TunedNet, x: Tensor, y: Tensor, order: Tensor, batch: int, step: float) -> None:

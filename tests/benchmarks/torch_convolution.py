@@ -1,6 +1,6 @@
 """Epochs of convolutional networks in PyTorch: what `wnexp_convolution.py` does, from the file that it wrote.
 
-python tests/benchmarks/torch_convolution.py --norm ewn --start FILE [--epochs E]
+python tests/benchmarks/torch_convolution.py --norm ewn --start FILE [--epochs E] [--threads T]
 
 Autograd with oneDNN's convolutions in channels-last layout, the same order of samples, the loss in the log domain, one
 fused update of all parameters, no autograd in the loss pass; an epoch after which the loss is higher is undone. Prints
@@ -142,7 +142,10 @@ def main() -> None:
     parser.add_argument("--norm", choices=("ewn", "none"), required=True)
     parser.add_argument("--start", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=3, help="timed")
+    parser.add_argument("--threads", type=int, help="PyTorch's own choice if not given")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     seconds, log_losses = run(options.norm, options.start, 2 + options.epochs)
     print(json.dumps({"epoch": float(np.mean(seconds[2:])), "log_losses": log_losses[:2], "seconds": seconds}))
 

@@ -1,10 +1,10 @@
-"""wnexp against PyTorch loops, and wnexp alone: the driver of `make bench`.
+"""wnexp against PyTorch loops and other libraries, and wnexp alone: the driver of `make bench`.
 
 python tests/benchmarks/bench.py [NAME ...] [--repeats 3] [--quick]
 
 NAME is a row of `ROWS` below; none: all of them. The sides of a comparison run in turns, one process at a time, each
-in its own process. A whole run writes `RESULTS.md` beside this file; `--quick` does one short turn of everything and
-writes nothing. Exit code 1 if a PyTorch loop did not do what wnexp does.
+in its own process. A whole run writes `RESULTS.md` beside this file, a run of named rows prints their tables; `--quick`
+does one short turn of everything and writes nothing. Exit code 1 if another side did not do what wnexp does.
 """
 
 import argparse
@@ -16,8 +16,9 @@ from pathlib import Path
 
 import alone
 import pairs
+import peers
 import rules
-from harness import HERE, Bench, Row, machine, table
+from harness import HERE, Bench, Row, losses, machine, table
 
 CONV_RATE = ("-m", "+experiment=conv_rate", "+norm=none", "model.depth=1,2,3,4")
 # Name -> its rows of the table.
@@ -28,6 +29,12 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "conv_rate": pairs.small("conv_rate", "conv-rate, none, depth 1 to 4", *CONV_RATE),
     "epoch_ewn": pairs.epoch("ewn"),
     "epoch_none": pairs.epoch("none"),
+    "epoch_compiled": peers.compiled_epoch,
+    **{f"{net}_{norm}": peers.convolution(net, norm) for net in ("digits_cnn", "vgg") for norm in ("none", "ewn")},
+    **{f"margins_{name}": peers.margins(name) for name in peers.LINEAR},
+    **{f"flow_{norm}": peers.flow(norm) for norm in ("none", "ewn")},
+    "torch_seeds_lin_sep": peers.seeds("lin_sep", "lin-sep, EWN"),
+    "torch_seeds_xor": peers.seeds("xor", "XOR, EWN"),
     "matrix_product": pairs.matrix_product,
     "first_run": alone.first_run,
     "attempts": alone.attempts,
@@ -48,8 +55,14 @@ def report(rows: list[Row], repeats: int) -> str:
         "In the first four experiments both sides record the same quantities at every step, and their log losses\n"
         "agree to 1e-6 nats. The last column is the ratio of the medians, below 1 where PyTorch is faster; for many\n"
         "seeds it is the ratio to the rate of one.\n"
-        f"\n{table(rows)}"
+        f"\n{tables(rows)}"
     )
+
+
+def tables(rows: list[Row]) -> str:
+    """All rows, and once more those in which wnexp is slower."""
+    lost = losses(rows)
+    return table(rows) + (f"\n## Where we lose\n\nThe worst first.\n\n{table(lost)}" if lost else "")
 
 
 def main() -> int:
@@ -71,7 +84,9 @@ def main() -> int:
                 "\n".join([*map(str, bench.agreements[seen:]), *("  ".join(row.cells()) for row in made)]), flush=True
             )
             rows += made
-    if not options.names and not options.quick:
+    if options.names:
+        print(f"\n{machine()}; {repeats} turns, median [min, max]\n\n{tables(rows)}")
+    elif not options.quick:
         (HERE / "RESULTS.md").write_text(report(rows, repeats))
     return 0 if all(agreement.holds for agreement in bench.agreements) else 1
 

@@ -10,6 +10,24 @@ TOLERANCE = 1e-6  # nats, over the first STEPS_COMPARED; lin-sep under EWN is ch
 STEPS_COMPARED = 100
 
 
+class Reached(NamedTuple):
+    """How far two sides are from each other in what both reach."""
+
+    what: str
+    quantity: str  # with its unit
+    difference: float
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether both did the same work."""
+        return self.difference <= self.tolerance
+
+    def __str__(self) -> str:
+        verdict = "agree" if self.holds else "DISAGREE"
+        return f"{self.what}: {verdict}; {self.quantity}: {self.difference:.1e} apart, {self.tolerance:.0e} allowed"
+
+
 class Agreement(NamedTuple):
     """How far a PyTorch loop is from the wnexp run it repeats."""
 
@@ -28,15 +46,20 @@ class Agreement(NamedTuple):
         return f"{self.what}: {verdict}; {first}; {self.steps[0]:,} and {self.steps[1]:,} steps"
 
 
-def export(run: Path, path: Path) -> None:
-    """The run's data and its first seed's initial weights as `.npz`: train_x, ..., layers.0 `(fan_in, neurons)`, ..."""
+def export(run: Path, path: Path, every_seed: bool = False) -> None:
+    """The run's data and its first seed's initial weights as `.npz`: train_x, ..., layers.0 `(fan_in, neurons)`, ...
+
+    With `every_seed` those of all seeds, `(seeds, fan_in, neurons)`.
+    """
     from wnexp.runner import reopen
     from wnexp.runs import snapshots
     from wnexp.runs.reader import Run
 
     read = Run(run)
-    weights, dataset = read.weights(read.seeds[0], snapshots.INITIAL), reopen(read).dataset
-    arrays = {key.removesuffix(".weight"): array for key, array in (weights or {}).items()}
+    weights = [read.weights(seed, snapshots.INITIAL) or {} for seed in (read.seeds if every_seed else read.seeds[:1])]
+    dataset = reopen(read).dataset
+    arrays = {key.removesuffix(".weight"): np.stack([seed[key] for seed in weights]) for key in weights[0]}
+    arrays = arrays if every_seed else {key: array[0] for key, array in arrays.items()}
     arrays |= {key: getattr(dataset, key) for key in ("train_x", "train_y", "test_x", "test_y")}
     np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
 

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     def faster_by(self) -> float | None:
         """How many times faster wnexp is, from the medians."""
-        if self.ratio is not None or not self.theirs:
+        if self.ratio is not None or not (self.ours and self.theirs):
             return self.ratio
         ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
         return ours / theirs if self.more_is_better else theirs / ours
@@ -86,10 +86,16 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
+def losses(rows: Sequence[Row]) -> list[Row]:
+    """The rows of two sides in which wnexp is slower, the worst first."""
+    ratios = [(row.faster_by() or 1.0, row) for row in rows if row.theirs]
+    return [row for ratio, row in sorted(ratios, key=lambda pair: pair[0]) if ratio < 1]
+
+
 def machine() -> str:
     """Processor, cores, versions and the date, in one line."""
     names = [line.split(":")[1].strip() for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
-    versions = ", ".join(f"{name} {_version(name)}" for name in ("wnexp", "jax", "torch"))
+    versions = ", ".join(f"{name} {_version(name)}" for name in ("wnexp", "jax", "torch", "scikit-learn", "scipy"))
     return (
         f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, {versions}, {datetime.date.today().isoformat()}"

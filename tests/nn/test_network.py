@@ -78,14 +78,26 @@ def test_convolutions_match_a_plain_numpy_network(random):
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-def test_both_convolutions_agree_in_value_and_gradient(random):
+@pytest.mark.parametrize("way", [network.convolve_by_columns, network.convolve_by_rows])
+def test_convolutions_agree_in_value_and_gradient(way, random):
     weight, x = (jnp.asarray(random.standard_normal(shape)) for shape in ((3, 3, 2, 4), (3, 5, 6, 2)))
-    for way in (network.convolve_by_columns, network.convolve):
-        value, pull_back = jax.vjp(way, weight, x)
-        pulled = pull_back(jnp.cos(value))
-        if way is network.convolve_by_columns:
-            want = (value, pulled)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), (value, pulled), want)
+    want, got = (jax.vjp(one, weight, x) for one in (network.convolve, way))
+    pulled = [pull_back(jnp.cos(value)) for value, pull_back in (want, got)]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), (got[0], pulled[1]), (want[0], pulled[0])
+    )
+
+
+@pytest.mark.parametrize(("size", "neurons", "rows"), [(16, 5, True), (15, 5, False), (16, 6, False)])
+def test_large_images_go_by_rows(size, neurons, rows, monkeypatch):
+    """Of at least 16 rows, where the rows of all neurons are smaller than the columns."""
+    called = []
+    for name in ("convolve_by_rows", "convolve_by_columns"):
+        way = getattr(network, name)
+        monkeypatch.setattr(network, name, lambda *arrays, name=name, way=way: called.append(name) or way(*arrays))
+    layer, x = jnp.ones((3, 3, 2, neurons)), jnp.ones((1, size, size, 2))
+    np.testing.assert_allclose(network.LAYERS["convolution"](layer, x), network.convolve(layer, x))
+    assert called == ["convolve_by_rows" if rows else "convolve_by_columns"]
 
 
 def test_the_papers_vgg_has_one_place_left_and_tiny_images_are_refused():

@@ -41,7 +41,7 @@ class Agreement(NamedTuple):
         return self.difference <= TOLERANCE and abs(self.steps[0] - self.steps[1]) <= 0.02 * self.steps[0]
 
     def __str__(self) -> str:
-        first = f"first {STEPS_COMPARED} log losses differ by at most {self.difference:.1e} nats"
+        first = f"the log losses compared differ by at most {self.difference:.1e} nats"
         verdict = "agree" if self.holds else "DISAGREE"
         return f"{self.what}: {verdict}; {first}; {self.steps[0]:,} and {self.steps[1]:,} steps"
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,17 +155,14 @@ def _check_start(session: Session, settings: Mapping[str, Any]) -> None:
 
 
 def _first_status(config: Config, session: Session, stored: Status | None) -> Status:
-    packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
     return Status(
         status=status.RUNNING,
         config=identity.identity(config),
         seeds=stored.seeds if stored else [],
         loop_seconds=stored.loop_seconds if stored else 0.0,
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         device=session.platform,
         precision=config.precision,
-        code=code.fingerprint(),
-        git_commit=code.commit(),
+        **_made_by(),
         command=" ".join(sys.argv),
         law=session.law,
         labels=session.labels,
@@ -172,3 +170,13 @@ def _first_status(config: Config, session: Session, stored: Status | None) -> St
         earlier_seconds=stored.wall_seconds if stored else 0.0,
         extra=stored.extra if stored else {},
     )
+
+
+@cache  # as it was when this process read its source, for all jobs of a sweep
+def _made_by() -> dict[str, Any]:
+    packages = ("wnexp", "jax", "jaxlib", "numpy", "pyarrow", "hydra-core")
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "code": code.fingerprint(),
+        "git_commit": code.commit(),
+    }

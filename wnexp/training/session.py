@@ -159,7 +159,7 @@ class Session:
             parameters = jax.tree.map(lambda buffer: buffer[entry], made.kept)  # noqa: B023
             state = made.state._replace(optimizer=made.state.optimizer._replace(parameters=parameters))
             weights = jax.tree.map(lambda a: np.asarray(a)[own], self._train.weights(state))
-            for slot, index in np.argwhere(crossed & (entries == entry)):
+            for slot, index in np.argwhere(crossed & (entries == entry)).tolist():
                 arrays = weight_files.to_arrays(take(weights, index))
                 for level in range(before[slot, index], after[slot, index]):
                     found.setdefault(level, {})[int(self.seeds[places[index]])] = arrays

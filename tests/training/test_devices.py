@@ -107,3 +107,72 @@ def test_auto_takes_the_cpu_for_tiny_networks(monkeypatch):
     for amount, name in ((of(), "auto"), (large, "auto"), (of(), "cpu")):
         devices.open_devices(name, "float64", amount)
     assert asked == ["cpu", None, "cpu"]
+
+
+def test_cards_share_samples_where_a_step_is_long_and_seeds_are_few():
+    share, long = devices.cards_that_share, 8.0 * devices._WORTH_A_SUM
+    assert [share(seeds, 8, long) for seeds in (1, 3, 7, 8, 20)] == [8, 8, 8, 1, 1]
+    assert [share(1, 8, work) for work in (0.0, 0.3 * long, 0.13 * long, 0.1 * long)] == [1, 2, 1, 1]
+    assert share(1, 1, long) == 1
+
+
+SHARED = (
+    "import sys; from dataclasses import replace; from wnexp.training import devices, prepare, session\n"
+    "devices._OF_CORES, devices._WORTH_A_SUM = frozenset(), 1\n"
+    "build = prepare.build_program\n"
+    "prepare.build_program = lambda config, dataset, platform: replace(build(config, dataset, 'gpu'), block=BLOCK)\n"
+    "whole = session.Session.chunk\n"
+    "def chunk(self, attempts):\n"
+    "    parts = whole(self, attempts)\n"
+    "    mesh = self.program.samples\n"
+    "    text = self._train.chunk.lower(self._state, *self._fixed, 0).compile().as_text()\n"
+    "    print('shared by', mesh and mesh.size, 'sums' if 'all-reduce' in text else 'alone')\n"
+    "    session.Session.chunk = whole\n"
+    "    return parts\n"
+    "session.Session.chunk = chunk\n"
+    "from wnexp.training import kept; kept.folder = lambda: None\n"
+    "from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+EPOCHS = (
+    "experiment=digits",
+    "data=gaussian",
+    "data.train_per_class=42",
+    "optimizer.batch_size=16",
+    "precision=float64",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "steps", "block"),
+    [
+        ((*EPOCHS, "norm=ewn"), 12, 10**6),
+        ((*EPOCHS, "norm=none"), 12, 4),
+        (("data=gaussian", "data.train_per_class=24", "norm=swn", "seeds=3", "optimizer=adam"), 60, 10**6),
+        (("experiment=digits_cnn", "norm=ewn", "optimizer.batch_size=64", "precision=float64"), 3, 10**6),
+    ],
+    ids=["epochs", "blocks", "seeds", "convolutions"],
+)
+def test_samples_shared_by_eight_devices_give_the_numbers_of_one(tmp_path, words, steps, block):
+    """Up to the order of sums; a batch that cannot be dealt evenly, the last one, is not."""
+    found = {}
+    for count in (8, 1):
+        environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+        command = [
+            sys.executable,
+            "-c",
+            SHARED.replace("BLOCK", str(block)),
+            "train",
+            *words,
+            f"stop.max_steps={steps}",
+            f"outputs={count}",
+        ]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert ("shared by 8 sums" if count == 8 else "shared by None alone") in done.stdout
+        (file,) = (tmp_path / str(count)).rglob("steps.parquet")
+        found[count] = pd.read_parquet(file)
+    assert len(found[8]) > 3
+    pd.testing.assert_frame_equal(found[8], found[1], rtol=1e-6, atol=1e-9)

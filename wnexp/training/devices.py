@@ -1,9 +1,12 @@
-"""The devices of a run: JAX set up for them, and the seeds spread over them.
+"""The devices of a run: JAX set up for them, and the seeds, or the samples, spread over them.
 
 Seeds are independent, so every device trains its own share of them in its own loop and waits for no other. On a CPU
 each core counts as a device, takes `_CPU_SEEDS` seeds before the next one gets any, and never more: what costs is
 then the arithmetic, no longer the operations' overhead, seeds that are done make room for others instead of being
 computed along, and no number depends on how many devices share them.
+
+Where there are fewer seeds than cards, and a step is long enough to be worth the sum of the gradients over them, all
+cards train all seeds together, each on its share of the samples. Sums are then taken in another order.
 """
 
 import math
@@ -18,6 +21,10 @@ from wnexp.errors import UserError
 from wnexp.training import environment
 
 _CPU_SEEDS = 64
+_OF_CORES = frozenset({"cpu"})  # platforms whose devices are cores: one seed uses all of them
+# Multiply-adds of a step, forwards, that a card must have to itself before a batch is split: some .1 ms of arithmetic,
+# when to sum a large network's gradients over cards takes about as long. Reckoned, not measured.
+_WORTH_A_SUM = 2**30
 # Multiply-adds of an attempt up to which the launches of a GPU's kernels take longer than the whole of it on a CPU.
 _TINY = 2**20
 
@@ -52,23 +59,35 @@ def check_precision(precision: str, platform: str) -> None:
         raise UserError("precision=float64 needs a cpu or gpu; a tpu has float32 only (precision=float32)")
 
 
+def cards_that_share(seeds: int, cards: int, work: float) -> int:
+    """How many share the samples of a step of `work` multiply-adds a seed; 1 where every card has seeds of its own."""
+    worth_it = int(min(cards, work * seeds // _WORTH_A_SUM))
+    return worth_it if worth_it > seeds else 1
+
+
 class SeedBatch:
     """The seeds of a run on their devices: `count` seeds in `total` places, `width` of them trained at once.
 
-    Places beyond the seeds fill the last device; they repeat the last seed.
+    Places beyond the seeds fill the last device; they repeat the last seed. `work` is the multiply-adds of a step of
+    one seed. `mesh` is of devices that have seeds of their own, `samples` of devices that share the samples of all.
     """
 
-    def __init__(self, seeds: np.ndarray, devices: list[Any]):
+    def __init__(self, seeds: np.ndarray, devices: list[Any], work: float = 0.0):
         self.seeds, count = seeds, len(seeds)
-        on_cpu = devices[0].platform == "cpu"
-        share = min(count, _CPU_SEEDS) if on_cpu else -(-count // len(devices))
-        devices = devices[: -(-count // share)]
-        self.count, self.width, self.devices = count, share * len(devices), len(devices)
+        cores = devices[0].platform in _OF_CORES
+        share = min(count, _CPU_SEEDS) if cores else -(-count // len(devices))
+        sharing = 1 if cores else cards_that_share(count, len(devices), work)
+        of_samples = sharing > 1
+        devices = devices[: sharing if of_samples else -(-count // share)]
+        self.count, self.devices = count, len(devices)
+        self.width = count if of_samples else share * len(devices)
         self.total = max(count, self.width)
-        self.mesh = Mesh(np.array(devices), ("seeds",)) if len(devices) > 1 else None
+        mesh = Mesh(np.array(devices), ("samples" if of_samples else "seeds",)) if len(devices) > 1 else None
+        self.mesh, self.samples = (None, mesh) if of_samples else (mesh, None)
         self._split, self._same = devices[0], devices[0]
-        if self.mesh is not None:
-            self._split, self._same = (NamedSharding(self.mesh, PartitionSpec(*axes)) for axes in (("seeds",), ()))
+        if mesh is not None:
+            self._same = NamedSharding(mesh, PartitionSpec())
+            self._split = self._same if of_samples else NamedSharding(mesh, PartitionSpec("seeds"))
 
     @property
     def whole(self) -> bool:

@@ -14,6 +14,7 @@ import platform
 import re
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,16 @@ def kept_train(program: Program, mesh: Mesh | None, device: Any, code: str, fold
     `device` is the first one; `code` says which source the program is made of. A program with parts from elsewhere,
     rows that a user has added, is not kept: nothing says when their source changes.
     """
-    train = loop.make_train(program, mesh)
+    train, used = loop.make_train(program, mesh), program.samples if mesh is None else mesh
     parts = (program.network.activation, *program.norms, *program.metrics, program.loss, program.rule)
     if {type(part).__module__.partition(".")[0] for part in (*parts, *program.measures)} != {"wnexp"}:
         return train
     try:
-        made_from = pickle.dumps((program, None if mesh is None else mesh.devices.shape, code, *_surroundings(device)))
+        spread = None if used is None else (used.axis_names, used.devices.shape)
+        made_from = pickle.dumps((replace(program, samples=None), spread, code, *_surroundings(device)))
     except (pickle.PicklingError, AttributeError, TypeError):
         return train
-    devices = [device] if mesh is None else list(mesh.devices.flat)
+    devices = [device] if used is None else list(used.devices.flat)
     functions = {
         name: _loaded_at_first_use(getattr(train, name), made_from + name.encode(), devices, folder)
         for name in ("start", "chunk", "weights", "limit", "outputs")

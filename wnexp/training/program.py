@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Int, Real
 
 from wnexp.config.schema import Config
@@ -45,6 +46,7 @@ class Program:
     kept: int = _KEPT  # snapshots of a seed that a chunk can hold
     batched: bool = True  # all seeds as one batch, or one after the other
     block: int = 2**62  # samples whose activations may be in memory at once
+    samples: Mesh | None = None  # devices that share the samples of every batch, their axis `samples`
 
     @property
     def own_norms(self) -> tuple[Norm, ...]:
@@ -55,6 +57,10 @@ class Program:
     def penalized(self) -> tuple[Norm, ...]:
         """The parametrization of each layer whose parameters a penalty is on."""
         return self.own_norms if self.loss.penalty == "parameters" else (Unnormalized(),) * len(self.norms)
+
+    def shared_by(self, mesh: Mesh | None) -> "Program":
+        """The program with the samples of every batch, and what they take of memory, shared by those devices."""
+        return self if mesh is None else replace(self, samples=mesh, block=self.block * mesh.size)
 
 
 class Data(NamedTuple):
@@ -153,7 +159,7 @@ def weight_bytes(network: Network, dtype: str) -> int:
 
 
 def work(network: Network, samples: int, seeds: int) -> float:
-    """Multiply-adds of one attempt of all seeds, forwards."""
+    """Multiply-adds of all seeds on so many samples each, forwards."""
     height, width, _ = network.image or (1, 1, 1)
     weights = sum(math.prod(layer.shape) * (height * width if len(layer.shape) > 2 else 1) for layer in network.layers)
     return float(weights * samples * seeds)

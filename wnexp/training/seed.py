@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from wnexp.measures.base import Look
@@ -33,12 +34,21 @@ class SeedState(NamedTuple):
 
 
 def outputs_of(program: Program, fixed, trained, x):
-    """Outputs `(n, k)`; large data sets in blocks, whose activations are computed again for the gradient."""
+    """Outputs `(n, k)`; large data sets in blocks, whose activations are computed again for the gradient.
+
+    Where devices share the samples, each has its part of them, as far as they can be dealt evenly.
+    """
 
     def outputs(x):
+        if program.samples is not None and x.shape[0] % program.samples.size == 0:
+            x = jax.lax.with_sharding_constraint(x, NamedSharding(program.samples, PartitionSpec("samples")))
         return network.apply(program.network, merge(trained, fixed), x)
 
-    if x.shape[0] > program.block:
+    if program.samples is not None and x.shape[0] > program.block:
+        whole = x.shape[0] // program.block * program.block
+        blocks = jax.lax.map(jax.checkpoint(outputs), x[:whole].reshape(-1, program.block, x.shape[1]))
+        found = jnp.concatenate([*blocks.reshape(1, whole, -1), outputs(x[whole:])])
+    elif x.shape[0] > program.block:
         one = jax.checkpoint(lambda sample: outputs(sample[None])[0])
         found = jax.lax.map(one, x, batch_size=program.block)
     else:

@@ -15,7 +15,7 @@ from wnexp.nn.losses import MarginLoss
 from wnexp.optim.base import Rule
 from wnexp.training import kept, loop, seed
 from wnexp.training.devices import SeedBatch, put, take
-from wnexp.training.program import Program, Traced, build_data
+from wnexp.training.program import Program, Traced, build_data, work
 
 _GRID_POINTS = 81
 
@@ -59,11 +59,16 @@ class Session:
         self.labels: dict[str, int] | None = None  # of the classes, where they came as words
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
-        self.batch = SeedBatch(seeds, devices if program.batched else devices[:1])
+        a_step = min(getattr(rule, "batch_size", None) or len(dataset.train_x), len(dataset.train_x))
+        self.batch = SeedBatch(
+            seeds, devices if program.batched else devices[:1], work(program.network, a_step, seeds=1)
+        )
+        program = program.shared_by(self.batch.samples)
         self.program, self.rule, self.traced = program, rule, traced
         # What the last bits of a seed depend on beside itself: how many share its program, and the blocks of samples.
-        alike = self.batch.width // self.batch.devices if program.batched else 0
-        self.rounding = np.tile([alike, min(program.block, len(dataset.train_x))], (len(seeds), 1))
+        shared_by = 1 if program.samples is None else program.samples.size
+        alike = self.batch.width * shared_by // self.batch.devices if program.batched else 0
+        self.rounding = np.tile([alike, min(program.block, len(dataset.train_x)) // shared_by], (len(seeds), 1))
         self._start = self.batch.pad((seeds, weights))
         folder = None if code is None else kept.folder()
         if code is None or folder is None:

@@ -19,8 +19,9 @@ from wnexp.nn.activations import Activation, Linear
 
 
 def _convolution(weight: Float[Array, "3 3 in neurons"], x: Float[Array, "n h w in"]) -> Float[Array, "n h w neurons"]:
-    """Stride 1, same padding. XLA's own convolution is nine times slower than the product of columns on a CPU."""
-    return jax.lax.platform_dependent(weight, x, cpu=convolve_by_columns, default=convolve)
+    """Stride 1, same padding. XLA's own convolution is nine times slower than the product of columns on a CPU, and its
+    compiler for TPUs takes minutes over the gradient in the weights of a first layer."""
+    return jax.lax.platform_dependent(weight, x, cpu=convolve_by_columns, tpu=convolve_by_columns, default=convolve)
 
 
 def _grouped(weight: Float[Array, "group neurons"], x: Float[Array, "n d"]) -> Float[Array, "n neurons"]:

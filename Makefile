@@ -3,6 +3,7 @@
 # make characteristics: how often the verdicts are right, into wnexp/theory/README.md; trains in outputs/characteristics.
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
 # make accelerators: the programs compiled for an H100 and a TPU v5e, which need not be here; downloads the compilers.
+# With ONLY='lin_sep and tpu' those alone that pytest's -k finds.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
 # outputs/gallery/.
 # make family: between SWN and EWN, from lazy to rich, the edge of stability, into outputs/family/, and chosen figures.
@@ -44,7 +45,7 @@ bench: .venv/bench-installed
 COMPILERS := PYTHONPATH=.venv/accelerators JAX_PLATFORMS=cpu
 
 accelerators: .venv/accelerators-installed
-	$(COMPILERS) $(BIN)/python -m pytest -m slow --dist load tests/accelerators
+	$(COMPILERS) $(BIN)/python -m pytest -m slow --dist load tests/accelerators -k '$(ONLY)'
 
 TRAIN := $(BIN)/wnexp train -m outputs=outputs/paper
 EXPERIMENTS := simple_traj lin_sep xor conv_rate digits digits_cnn

@@ -81,7 +81,6 @@ class Compiled(NamedTuple):
     text: str  # XLA's, after all its passes
     seconds: float  # of a core, in the compiler and in what it starts
     bytes_needed: int  # arguments, results and what is between them, at the same time
-    flops: float  # of one pass through every loop
 
 
 def chunk_of(case: Case) -> Any:
@@ -126,7 +125,7 @@ def compiled(case: Case) -> Compiled:
     began = sum(os.times()[:4])
     made = lowered.compile()
     seconds = sum(os.times()[:4]) - began
-    memory, cost = made.memory_analysis(), made.cost_analysis() or {}
+    memory = made.memory_analysis()
     needed = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
     needed += memory.generated_code_size_in_bytes - memory.alias_size_in_bytes
-    return Compiled(made.as_text(), seconds, needed, cost.get("flops", float("nan")))
+    return Compiled(made.as_text(), seconds, needed)

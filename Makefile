@@ -2,6 +2,8 @@
 # make check: lint and all tests, what .ci/run runs.  make readmes: the parts of the READMEs that come from the code.
 # make characteristics: how often the verdicts are right, into wnexp/theory/README.md; trains in outputs/characteristics.
 # make bench: against PyTorch loops, and how time and memory grow; quiet machines only.
+# make accelerators: the programs compiled for an H100 and a TPU v5e, which need not be here; downloads the compilers.
+# With ONLY='lin_sep and tpu' those alone that pytest's -k finds.
 # make paper: the paper's experiments that need no download, and digits, into outputs/paper/; the chosen figures into
 # outputs/gallery/.
 # make family: between SWN and EWN, from lazy to rich, the edge of stability, into outputs/family/, and chosen figures.
@@ -9,7 +11,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint check readmes characteristics bench paper atlas family clean
+.PHONY: run test test-slow lint check readmes characteristics bench accelerators paper atlas family clean
 
 run: .venv/installed
 	$(BIN)/wnexp train +norm=ewn
@@ -38,6 +40,12 @@ characteristics: .venv/tests-installed
 bench: .venv/bench-installed
 	$(BIN)/python tests/benchmarks/bench.py
 	$(BIN)/python tests/benchmarks/growth.py
+
+# For these processes alone: in the environment itself JAX would try to start a GPU and a TPU in every run.
+COMPILERS := PYTHONPATH=.venv/accelerators JAX_PLATFORMS=cpu
+
+accelerators: .venv/accelerators-installed
+	$(COMPILERS) $(BIN)/python -m pytest -m slow --dist load tests/accelerators -k '$(ONLY)'
 
 TRAIN := $(BIN)/wnexp train -m outputs=outputs/paper
 EXPERIMENTS := simple_traj lin_sep xor conv_rate digits digits_cnn
@@ -104,6 +112,12 @@ family: .venv/installed
 .venv/tests-installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/installed
+
+.venv/accelerators-installed: tests/accelerators/wheels.py .venv/tests-installed
+	$(BIN)/python -m tests.accelerators.wheels > .venv/accelerators.txt
+	rm -rf .venv/accelerators
+	$(BIN)/python -m pip install --quiet --no-deps --target .venv/accelerators --requirement .venv/accelerators.txt
+	@touch $@
 
 .venv/bench-installed: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +321,33 @@ def test_a_compiled_epoch_is_the_same(load, monkeypatch):
     monkeypatch.setattr(epoch, "TEST_SAMPLES", 100)
     plain, compiled = (epoch.run("ewn", variant, 300, 32, 128, 2)[1] for variant in ("indexing", "compiled"))
     assert compiled == pytest.approx(plain, rel=1e-5)
+
+
+def test_parts_of_the_measurements_on_a_card_take_less_than_nine_minutes(load):
+    accelerator, parts = load("accelerator"), load("accelerator_parts")
+    assert sum(accelerator.LIMITS.values()) < 540
+    assert all(callable(getattr(parts, name)) for name in accelerator.LIMITS)
+
+
+def test_rows_of_a_part_that_is_cut_off_are_kept(load, tmp_path, monkeypatch):
+    accelerator = load("accelerator")
+    script = tmp_path / "part.py"
+    row = '{"what": "a", "samples": [1.0], "unit": "s"}'
+    script.write_text(f"import time\nprint('{row}', '{row[:20]}', sep='\\n', flush=True)\ntime.sleep(60)\n")
+    monkeypatch.setattr(accelerator, "__file__", str(script))
+    rows, end = accelerator.run("card", [], 2)
+    assert [row["what"] for row in rows] == ["a"] and end.startswith("cut off")
+    assert "| card | a | 1.00 s |" in accelerator.table({"card": (rows, end)})
+    script.write_text("raise SystemExit('no card')")
+    assert accelerator.run("card", [], 20) == ([], "failed: no card")
+
+
+@pytest.mark.slow
+def test_every_part_of_the_measurements_on_a_card_runs_on_a_cpu(load, tmp_path):
+    accelerator, written = load("accelerator"), tmp_path / "accelerator.md"
+    command = [sys.executable, str(FOLDER / "accelerator.py"), "--quick", "--device", "cpu", "--table", str(written)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in accelerator.LIMITS:
+        assert f"\n| {name} | " in written.read_text()
+    assert "failed" not in written.read_text()

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.helpers import compose, prepared
+from wnexp.data.dataset import Dataset
 from wnexp.errors import UserError
 from wnexp.nn.weightnorm import NORMS
 from wnexp.settings import settings
@@ -227,3 +228,13 @@ def test_degrees_beyond_what_programs_count_are_refused(depth, fits):
         with pytest.raises(UserError, match=f"of {depth} layers has the homogeneity degree .* at most 2\\^31"):
             build_network(config, dataset)
     compose(f"model.depth={depth}", "model.widths=[2]", "model.activation=relu")
+
+
+@pytest.mark.parametrize("platform", ["gpu", "tpu"])
+def test_a_card_takes_a_mini_batch_of_large_images_whole(platform):
+    """In blocks of 23 images, as for a CPU's memory, an epoch of three VGGs would be half a million launches."""
+    config = compose("experiment=cifar10", "seeds=3", "optimizer=sgd")
+    x, y = np.zeros((10, 3072), np.float32), np.arange(10)
+    dataset = Dataset(x, y, x, y, image=(32, 32, 3))
+    assert build_program(config, dataset, platform).block >= config.optimizer.batch_size
+    assert build_program(config, dataset, "cpu").block < 128

@@ -19,14 +19,14 @@ from wnexp.nn.activations import Activation, Linear
 
 
 def _convolution(weight: Float[Array, "3 3 in neurons"], x: Float[Array, "n h w in"]) -> Float[Array, "n h w neurons"]:
-    """Stride 1, same padding. XLA's own convolution is nine times slower than the product of columns on a CPU."""
+    """Stride 1, same padding. XLA's own convolution is nine times slower than the product of columns on a CPU, and its
+    compiler for TPUs takes minutes over the gradient in the weights of a first layer."""
     height, fan_in, neurons = x.shape[1], x.shape[3], weight.shape[3]
     # Memory bounds large images: rows take `3 in + 3 neurons` numbers a pixel, columns `9 in`. Of a small image's rows
     # the two of padding are too large a part.
     rows = height >= 16 and neurons < 3 * fan_in
-    return jax.lax.platform_dependent(
-        weight, x, cpu=convolve_by_rows if rows else convolve_by_columns, default=convolve
-    )
+    on_cpu = convolve_by_rows if rows else convolve_by_columns
+    return jax.lax.platform_dependent(weight, x, cpu=on_cpu, tpu=convolve_by_columns, default=convolve)
 
 
 def _grouped(weight: Float[Array, "group neurons"], x: Float[Array, "n d"]) -> Float[Array, "n neurons"]:

@@ -27,6 +27,7 @@ _SLOTS = 128
 _KEPT = 64
 _KEPT_BYTES = 2**28  # of the snapshots of a chunk, if there is room for one
 MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
+_ACTIVATIONS_OF_A_CARD = 2**30  # 4 GiB, there where memory is plenty and what every small block costs is its launches
 _CACHED_ACTIVATIONS = 2**22  # of one seed at a time, whose steps need no gradient over all samples: a CPU's cache
 
 
@@ -119,13 +120,13 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
         head_dtype="float32" if platform == "tpu" else "float64",
         kept=int(np.clip(_KEPT_BYTES // (config.seeds * weight_bytes(network, config.precision)), 1, _KEPT)),
         batched=batched,
-        block=_block(network, batched, config.seeds),
+        block=_block(network, batched, config.seeds, platform),
     )
 
 
-def _block(network: Network, batched: bool, seeds: int) -> int:
-    most = MOST_ACTIVATIONS // seeds if batched else _CACHED_ACTIVATIONS
-    return max(1, most // network.activations)
+def _block(network: Network, batched: bool, seeds: int, platform: str) -> int:
+    most = MOST_ACTIVATIONS if platform == "cpu" else _ACTIVATIONS_OF_A_CARD
+    return max(1, (most // seeds if batched else _CACHED_ACTIVATIONS) // network.activations)
 
 
 def build_traced(config: Config, dtype: str) -> Traced:

@@ -160,8 +160,9 @@ class Session:
         crossed = rows["valid"] & (before < after)
         entries = np.cumsum(crossed, axis=0) - 1  # of the buffer
         found: dict[int, dict[int, Any]] = {}
+        kept = jax.device_get(made.kept) if crossed.any() else None
         for entry in np.unique(entries[crossed]):
-            parameters = jax.tree.map(lambda buffer: buffer[entry], made.kept)  # noqa: B023
+            parameters = self.batch.split(take(kept, int(entry)))
             state = made.state._replace(optimizer=made.state.optimizer._replace(parameters=parameters))
             weights = jax.tree.map(lambda a: np.asarray(a)[own], self._train.weights(state))
             for slot, index in np.argwhere(crossed & (entries == entry)).tolist():

@@ -96,9 +96,10 @@ def _read(file: Path, devices: list[Any]) -> Any:
     """The program in the file; None if there is none that is whole."""
     try:
         content = file.read_bytes()
-        os.utime(file)  # the least used go first
     except OSError:
         return None
+    with suppress(OSError):  # another's folder
+        os.utime(file)  # what was not used for longest goes first
     if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
         return None
     with suppress(Exception):  # whatever XLA finds wrong with it: it is compiled again

@@ -78,33 +78,26 @@ def test_convolutions_match_a_plain_numpy_network(random):
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
-def test_both_convolutions_agree_in_value_and_gradient(random):
+@pytest.mark.parametrize("way", [network.convolve_by_columns, network.convolve_by_rows])
+def test_convolutions_agree_in_value_and_gradient(way, random):
     weight, x = (jnp.asarray(random.standard_normal(shape)) for shape in ((3, 3, 2, 4), (3, 5, 6, 2)))
-    for way in (network.convolve_by_columns, network.convolve):
-        value, pull_back = jax.vjp(way, weight, x)
-        pulled = pull_back(jnp.cos(value))
-        if way is network.convolve_by_columns:
-            want = (value, pulled)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), (value, pulled), want)
+    want, got = (jax.vjp(one, weight, x) for one in (network.convolve, way))
+    pulled = [pull_back(jnp.cos(value)) for value, pull_back in (want, got)]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), (got[0], pulled[1]), (want[0], pulled[0])
+    )
 
 
-@pytest.mark.parametrize(
-    ("size", "fan_in", "seeds", "own"),
-    [(8, 33, 0, True), (8, 32, 0, False), (3, 300, 0, False), (8, 33, 2, False)],
-    ids=["large", "small", "smaller than the window", "many networks"],
-)
-def test_one_network_has_xlas_own_convolution_of_large_images(size, fan_in, seeds, own, random):
-    """Of two arrangements of the same sums the program shows which it is."""
-    weight, x = (jnp.asarray(random.standard_normal(shape)) for shape in ((3, 3, fan_in, 2), (1, size, size, fan_in)))
-    way = network.LAYERS["convolution"]
-    if seeds:
-        way = jax.vmap(way, axis_name=network.NETWORKS, in_axes=(0, None))
-        weight = jnp.stack([weight] * seeds)
-    text = jax.jit(way).lower(weight, x).compile().as_text()
-    assert ("convolution(" in text) == own
-    expected = network.convolve(weight[0] if seeds else weight, x)
-    got = way(weight, x)
-    np.testing.assert_allclose(got[0] if seeds else got, expected, rtol=1e-10, atol=1e-11)
+@pytest.mark.parametrize(("size", "neurons", "rows"), [(16, 5, True), (15, 5, False), (16, 6, False)])
+def test_large_images_go_by_rows(size, neurons, rows, monkeypatch):
+    """Of at least 16 rows, where the rows of all neurons are smaller than the columns."""
+    called = []
+    for name in ("convolve_by_rows", "convolve_by_columns"):
+        way = getattr(network, name)
+        monkeypatch.setattr(network, name, lambda *arrays, name=name, way=way: called.append(name) or way(*arrays))
+    layer, x = jnp.ones((3, 3, 2, neurons)), jnp.ones((1, size, size, 2))
+    np.testing.assert_allclose(network.LAYERS["convolution"](layer, x), network.convolve(layer, x))
+    assert called == ["convolve_by_rows" if rows else "convolve_by_columns"]
 
 
 def test_the_papers_vgg_has_one_place_left_and_tiny_images_are_refused():

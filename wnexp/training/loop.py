@@ -56,11 +56,9 @@ def over_seeds(program: Program, function):
     neither vectorizes reductions over the fan-in nor uses both cores.
     """
 
-    many = jax.vmap(function, axis_name=network.NETWORKS)
-
     def call(*arguments):
         if jax.tree.leaves(arguments)[0].shape[0] > 1:
-            return many(*arguments) if program.batched else jax.lax.map(lambda a: function(*a), arguments)
+            return jax.vmap(function)(*arguments) if program.batched else jax.lax.map(lambda a: function(*a), arguments)
         one = function(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], one)
 

@@ -18,11 +18,7 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from wnexp.training import kept  # noqa: E402
-
 jax.config.update("jax_enable_x64", True)
-# Annotations are checked while a program is traced, so every one is, in this process.
-kept.folder = lambda: None
 
 
 @pytest.fixture

@@ -130,7 +130,6 @@ SHARED = (
     "    session.Session.chunk = whole\n"
     "    return parts\n"
     "session.Session.chunk = chunk\n"
-    "from wnexp.training import kept; kept.folder = lambda: None\n"
     "from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
 )
 

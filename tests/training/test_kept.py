@@ -1,6 +1,9 @@
 """Compiled programs kept on disk: the same numbers without tracing, and compiled again whenever anything is other."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -92,6 +95,28 @@ class Own(CrossEntropy):
 def test_programs_of_a_users_own_parts_are_not_kept(tmp_path):
     assert trained(tmp_path, dataclasses.replace(make_program(SMALL, measures=measures()), loss=Own()))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_script_that_changes_what_it_imports_is_heard(tmp_path):
+    """Its program is not the one that the command has left."""
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "programs")}
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, wnexp; from wnexp.nn.losses import CrossEntropy\n"
+        "if len(sys.argv) > 1: CrossEntropy.of_soft_margins = lambda self, high, low: (-2 * high, -2 * low)\n"
+        "run = wnexp.train('norm=ewn', 'stop.log_loss=-5', f'outputs=of_script{len(sys.argv)}')\n"
+        "print('steps', run.status.steps)"
+    )
+    words = ["norm=ewn", "stop.log_loss=-5"]
+    commands = (["-m", "wnexp", "train", *words], [str(script)], [str(script), "changed"])
+    shown = []
+    for command in commands:
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        shown.append(done.stdout)
+    assert list((tmp_path / "programs").glob("wnexp-*"))
+    assert shown[1] != shown[2] and "steps" in shown[1]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import os
 import pickle
 import platform
 import re
+import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -33,9 +34,19 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def folder() -> Path | None:
-    """Where JAX keeps compiled programs; None if it keeps none."""
+    """Where JAX keeps compiled programs; None if it keeps none, or if this process is another than the command's own.
+
+    A script or a notebook may have changed what it imports, which no fingerprint of the source shows.
+    """
     kept = jax.config.values["jax_compilation_cache_dir"]
-    return Path(kept) if kept and jax.config.values["jax_enable_compilation_cache"] else None
+    return Path(kept) if kept and jax.config.values["jax_enable_compilation_cache"] and _is_the_command() else None
+
+
+def _is_the_command() -> bool:
+    main = sys.modules["__main__"]
+    module = getattr(main, "__spec__", None)  # of `python -m`
+    file = Path(getattr(main, "__file__", None) or "")
+    return module.name == "wnexp.__main__" if module else file.stem == "wnexp" and file.suffix in ("", ".exe")
 
 
 @functools.lru_cache(maxsize=32)

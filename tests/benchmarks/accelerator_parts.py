@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import seconds
 
 Rows = Iterator[tuple[str, list[float], str]]
 # XLA's command buffers are CUDA's graphs: with these the whole loop of attempts is one, its condition on the card.
@@ -31,13 +32,6 @@ def session(words: str, device: str, dataset: Any = None) -> Any:
     made.start()
     made.chunk(0)
     return made
-
-
-def seconds(made: Any, attempts: int) -> float:
-    """Of a chunk of so many attempts."""
-    began = time.perf_counter()
-    made.chunk(attempts)
-    return time.perf_counter() - began
 
 
 def rates(words: str, device: str, attempts: int) -> list[float]:

@@ -86,6 +86,13 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
+def seconds(made: Any, attempts: int) -> float:
+    """Of a chunk of so many attempts of a `Session`."""
+    began = time.perf_counter()
+    made.chunk(attempts)
+    return time.perf_counter() - began
+
+
 def losses(rows: Sequence[Row]) -> list[Row]:
     """The rows of two sides in which wnexp is slower, the worst first."""
     ratios = [(row.faster_by() or 1.0, row) for row in rows if row.theirs]

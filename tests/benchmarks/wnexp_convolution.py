@@ -14,7 +14,8 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from wnexp_epoch import NEVER, SGD, seconds
+from harness import seconds
+from wnexp_epoch import NEVER, SGD
 
 from wnexp.config.compose import compose, typed
 from wnexp.data.dataset import Dataset

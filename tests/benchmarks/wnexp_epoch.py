@@ -10,9 +10,8 @@ record, so the difference tells them apart. Prints one JSON line with the second
 
 import argparse
 import json
-import time
 
-from harness import random_images
+from harness import random_images, seconds
 from rules import RULES
 
 from wnexp.config.compose import compose, typed
@@ -37,13 +36,6 @@ def session(norm: str, samples: int, width: int, batch: int, rule: str = "sgd") 
     made.start()
     made.chunk(0)
     return made
-
-
-def seconds(made: Session, attempts: int) -> float:
-    """Of a chunk of so many epochs."""
-    began = time.perf_counter()
-    made.chunk(attempts)
-    return time.perf_counter() - began
 
 
 def main() -> None:

@@ -29,6 +29,20 @@ from wnexp.training.options import OPTIONS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 LIN_SEP = ("seeds=2", "stop.log_loss=-20", "snapshots=[-5,-20]")  # of runs that several folders train and compile
+# The command in a script that says after the first chunk how many devices share its samples.
+SAYS_WHO_SHARES = (
+    "import sys; from wnexp.training import session\n"
+    "whole = session.Session.chunk\n"
+    "def chunk(self, attempts):\n"
+    "    parts = whole(self, attempts)\n"
+    "    mesh = self.program.samples\n"
+    "    text = self._train.chunk.lower(self._state, *self._fixed, 0).compile().as_text()\n"
+    "    print('shared by', mesh and mesh.size, 'sums' if 'all-reduce' in text else 'alone')\n"
+    "    session.Session.chunk = whole\n"
+    "    return parts\n"
+    "session.Session.chunk = chunk\n"
+    "from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
+)
 REPLAY, MNIST_16K = SHARED / "reference" / "replay", SHARED / "data" / "mnist-16k"
 
 

@@ -25,7 +25,7 @@ from wnexp.runs.reader import Run
 from wnexp.runs.status import Status
 from wnexp.runs.tables import plane_table
 from wnexp.runs.writer import remove_scratch
-from wnexp.training import environment
+from wnexp.training import environment, hosts
 from wnexp.training.options import OPTIONS
 from wnexp.training.prepare import prepare
 from wnexp.training.program import build_network
@@ -121,8 +121,18 @@ def run_in(
     """Train what `config` says into `directory`, or resume it, or leave it if it is finished. Returns its status.
 
     `on_start` is called once the run may write. Raises `UserError` for what the user can mend, `BusyError` while
-    another process runs there, and `OSError` when the directory cannot be written.
+    another process runs there, and `OSError` when the directory cannot be written. Of the processes of a distributed
+    run all but the first hear nothing of it; they return or raise what it does.
     """
+    if not config.distributed:
+        return _begin(config, directory, listeners, on_start)
+    if not hosts.join():
+        with signals.deferred():  # the first process hears of them as well
+            return hosts.follow(lambda seeds: prepare(replace(config, seeds=seeds), config.data.load(), snapshots.read))
+    return hosts.lead(lambda: _begin(config, directory, listeners, on_start))
+
+
+def _begin(config: Config, directory: Path, listeners: Sequence[Listener], on_start: Callable[[], None]) -> Status:
     logged = loggers.listeners(config.logger, flat(config))
     with lock.hold(directory):
         return _run(config, directory, [*listeners, *logged], on_start)
@@ -148,6 +158,8 @@ def _run(config: Config, directory: Path, listeners: Sequence[Listener], on_star
             began = time.monotonic()
     dataset: Dataset = config.data.load()
 
+    if config.distributed:
+        hosts.begin(config.seeds)
     session = prepare(config, dataset, snapshots.read, code.fingerprint())
     compile_began = time.monotonic()
     found = opened(config, directory, session, stored)

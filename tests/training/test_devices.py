@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers import compose
+from tests.helpers import SAYS_WHO_SHARES, compose
 from wnexp.errors import UserError
 from wnexp.training import devices
 from wnexp.training.program import build_network, work
@@ -121,16 +121,7 @@ SHARED = (
     "devices._OF_CORES, devices._WORTH_A_SUM = frozenset(), 1\n"
     "build = prepare.build_program\n"
     "prepare.build_program = lambda config, dataset, platform: replace(build(config, dataset, 'gpu'), block=BLOCK)\n"
-    "whole = session.Session.chunk\n"
-    "def chunk(self, attempts):\n"
-    "    parts = whole(self, attempts)\n"
-    "    mesh = self.program.samples\n"
-    "    text = self._train.chunk.lower(self._state, *self._fixed, 0).compile().as_text()\n"
-    "    print('shared by', mesh and mesh.size, 'sums' if 'all-reduce' in text else 'alone')\n"
-    "    session.Session.chunk = whole\n"
-    "    return parts\n"
-    "session.Session.chunk = chunk\n"
-    "from wnexp.cli import main; sys.exit(main(sys.argv[1:]))"
+    + SAYS_WHO_SHARES
 )
 
 

@@ -82,7 +82,8 @@ def run(words: list[str]) -> int:
         raise UserError(message) from None
     from wnexp.cli import terminal
 
-    terminal.report_sweep(jobs)
+    if jobs:  # of another process, where this one only followed
+        terminal.report_sweep(jobs)
     return int(any("error" in found for found in jobs))
 
 
@@ -138,7 +139,9 @@ def job(composed: Any) -> float | None:
         if not is_sweep:
             sys.exit(1)
         report["error"] = message
-    if is_sweep:
+    from wnexp.training import hosts
+
+    if is_sweep and not hosts.follows():
         with suppress(KeyError, OSError):
             (Path(os.environ[_REPORTS]) / f"{hydra.job.num}.json").write_text(json.dumps(report))
     return None if composed.get("objective") is None else _objective(str(composed.objective), directory, report)

@@ -22,7 +22,7 @@ from wnexp.config.schema import GROUPS
 from wnexp.errors import UserError
 
 _DEFAULT_DATA = "lin_sep"  # whose experiment is the default run, snapshots apart
-_SILENT = {"overwrite", "outputs", "experiment", "logger", "objective"}
+_SILENT = {"distributed", "overwrite", "outputs", "experiment", "logger", "objective"}
 
 
 def run_directory(

@@ -14,7 +14,7 @@ from typing import Any
 from wnexp.errors import UserError
 from wnexp.settings import Setting, setting, settings
 
-_NOT_NUMBERS = ("overwrite", "outputs", "logger", "objective")  # settings that change no number of a run
+_NOT_NUMBERS = ("distributed", "overwrite", "outputs", "logger", "objective")  # settings that change no number of a run
 GROUPS = ("data", "model", "norm", "loss", "optimizer", "experiment")
 
 
@@ -69,6 +69,7 @@ class Config:
     device: str = setting(
         "auto", "auto: the best there is, a cpu for tiny networks", choices=("auto", "cpu", "gpu", "tpu")
     )
+    distributed: bool = setting(False, "all processes that srun started train this run together")
     overwrite: bool = setting(False, "train again over what is there")
     outputs: str = setting("outputs", "the folder of all runs")
     snapshots: list[float] = setting([], "log losses (nats) at which to save the weights")

@@ -6,7 +6,8 @@ then the arithmetic, no longer the operations' overhead, seeds that are done mak
 computed along, and no number depends on how many devices share them.
 
 Where there are fewer seeds than cards, and a step is long enough to be worth the sum of the gradients over them, all
-cards train all seeds together, each on its share of the samples. Sums are then taken in another order.
+cards train all seeds together, each on its share of the samples. Sums are then taken in another order. So do the
+devices of all processes of a distributed run, where a whole CPU is one device.
 """
 
 import math
@@ -29,13 +30,15 @@ _WORTH_A_SUM = 2**30
 _TINY = 2**20
 
 
-def open_devices(name: str, precision: str, work: float = math.inf) -> list[Any]:
-    """The devices of that name, with JAX set up for them. Raises `UserError`.
+def open_devices(name: str, precision: str, work: float = math.inf, distributed: bool = False) -> list[Any]:
+    """The devices of that name, those of all processes if `distributed`, with JAX set up for them. Raises `UserError`.
 
     `auto` is the best kind there is, but a CPU if an attempt takes few multiply-adds (`work`).
     """
     environment.pin()
     devices = _devices(name, "cpu" if name == "auto" and work < _TINY else name)
+    if distributed:
+        devices = jax.devices(devices[0].platform)
     check_precision(precision, devices[0].platform)
     jax.config.update("jax_enable_x64", devices[0].platform != "tpu")
     return devices
@@ -72,11 +75,14 @@ class SeedBatch:
     one seed. `mesh` is of devices that have seeds of their own, `samples` of devices that share the samples of all.
     """
 
-    def __init__(self, seeds: np.ndarray, devices: list[Any], work: float = 0.0):
+    def __init__(self, seeds: np.ndarray, devices: list[Any], work: float = 0.0, distributed: bool = False):
         self.seeds, count = seeds, len(seeds)
         cores = devices[0].platform in _OF_CORES
         share = min(count, _CPU_SEEDS) if cores else -(-count // len(devices))
-        sharing = 1 if cores else cards_that_share(count, len(devices), work)
+        if distributed and cores:
+            devices = list({device.process_index: device for device in devices}.values())
+        one_each = 1 if cores else cards_that_share(count, len(devices), work)
+        sharing = len(devices) if distributed else one_each
         of_samples = sharing > 1
         devices = devices[: sharing if of_samples else -(-count // share)]
         self.count, self.devices = count, len(devices)
@@ -96,11 +102,11 @@ class SeedBatch:
 
     def share(self, tree: Any) -> Any:
         """Arrays that every device needs."""
-        return jax.device_put(tree, self._same)
+        return _put_on(self._same, tree)
 
     def split(self, tree: Any) -> Any:
         """Arrays with a leading axis of `width` places, every device its own."""
-        return jax.device_put(tree, self._split)
+        return _put_on(self._split, tree)
 
     def pad(self, tree: Any) -> Any:
         """Host arrays of all seeds, for all places."""
@@ -132,6 +138,17 @@ class SeedBatch:
                 result = jax.tree.map(lambda a: np.empty((self.total, *a.shape[1:]), a.dtype), part)
             put(result, group, part)
         return result
+
+
+def _put_on(place: Any, tree: Any) -> Any:
+    if not isinstance(place, NamedSharding) or place.is_fully_addressable:
+        return jax.device_put(tree, place)
+
+    def put(array):  # which every process has: JAX need not compare them
+        array = np.asarray(array)
+        return jax.make_array_from_callback(array.shape, place, lambda index: array[index])
+
+    return jax.tree.map(put, tree)
 
 
 def take(whole: Any, group: np.ndarray | int) -> Any:

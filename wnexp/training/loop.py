@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from wnexp.measures.limit import limit_direction
@@ -203,13 +203,16 @@ def make_train(program: Program, mesh: Mesh | None = None) -> Train:
     by_slot = PartitionSpec(None, "seeds")
     spread: Any = {"state": _SEEDS, "rows": by_slot, "filled": _SEEDS, "kept": by_slot}
     on_devices = functools.partial(_on_devices, mesh)
+    # Devices that share the samples have all the results each: one of another process can be read nowhere else.
+    whole = {} if program.samples is None else {"out_shardings": NamedSharding(program.samples, PartitionSpec())}
+    compiled = functools.partial(jax.jit, **whole)
     chunk = on_devices(functools.partial(_chunk, program), seeded=1, outputs=Chunk(**spread))
-    chunk = jax.jit(chunk, donate_argnums=0)
+    chunk = compiled(chunk, donate_argnums=0)
     return Train(
-        start=jax.jit(on_devices(start, seeded=2)),
+        start=compiled(on_devices(start, seeded=2)),
         chunk=chunk,
-        weights=jax.jit(on_devices(weights, seeded=1)),
-        limit=jax.jit(on_devices(limit, seeded=1)),
-        outputs=jax.jit(on_devices(outputs, seeded=1)),
+        weights=compiled(on_devices(weights, seeded=1)),
+        limit=compiled(on_devices(limit, seeded=1)),
+        outputs=compiled(on_devices(outputs, seeded=1)),
         compilations=chunk._cache_size,  # pyright: ignore[reportAttributeAccessIssue]
     )

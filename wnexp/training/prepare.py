@@ -36,7 +36,8 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any, code: str | Non
     are kept, and found again by `code`, where that says which source code they are made of.
     """
     network, samples = build_network(config, dataset), len(dataset.train_x)
-    devices = open_devices(config.device, config.precision, work(network, samples, config.seeds))
+    takes = work(network, samples, config.seeds)
+    devices = open_devices(config.device, config.precision, takes, config.distributed)
     program = build_program(config, dataset, devices[0].platform)
     resources.check(_bytes_needed(program, samples, config.seeds), "a run of this size")
     _check_range(dataset, config.precision)
@@ -44,7 +45,9 @@ def prepare(config: Config, dataset: Dataset, load_weights: Any, code: str | Non
     weights = initial_weights(config, program, seeds.tolist(), load_weights)
     traced = build_traced(config, program.head_dtype)
     tables = _tables(config.measures, program)
-    session = Session(program, traced, dataset, seeds, weights, devices, tables, config.optimizer, code)
+    session = Session(
+        program, traced, dataset, seeds, weights, devices, tables, config.optimizer, code, config.distributed
+    )
     session.law = _law(config.norm.by_layer(len(network.layers)))
     session.labels = dataset.labels
     if session.labels is not None and len(session.labels) <= _MOST_NAMED:

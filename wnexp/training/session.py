@@ -15,6 +15,7 @@ from wnexp.nn.losses import MarginLoss
 from wnexp.optim.base import Rule
 from wnexp.training import kept, loop, seed
 from wnexp.training.devices import SeedBatch, put, take
+from wnexp.training.hosts import together
 from wnexp.training.program import Program, Traced, build_data, work
 
 _GRID_POINTS = 81
@@ -52,6 +53,7 @@ class Session:
         tables: dict[str, Table],
         rule: Rule,
         code: str | None,
+        distributed: bool = False,
     ):
         self.dataset, self.platform, self.tables = dataset, devices[0].platform, tables
         self.notes: list[str] = []  # what the user may not expect
@@ -60,9 +62,10 @@ class Session:
         self.target, self.snapshot_losses = float(traced.target), traced.snapshots.tolist()
         # One after the other, seeds use all cores of a CPU already.
         a_step = min(getattr(rule, "batch_size", None) or len(dataset.train_x), len(dataset.train_x))
-        self.batch = SeedBatch(
-            seeds, devices if program.batched else devices[:1], work(program.network, a_step, seeds=1)
-        )
+        a_step_takes = work(program.network, a_step, seeds=1)
+        devices = devices if program.batched or distributed else devices[:1]
+        self.batch = SeedBatch(seeds, devices, a_step_takes, distributed)
+        self.distributed = distributed
         program = program.shared_by(self.batch.samples)
         self.program, self.rule, self.traced = program, rule, traced
         # What the last bits of a seed depend on beside itself: how many share its program, and the blocks of samples.
@@ -70,7 +73,7 @@ class Session:
         alike = self.batch.width * shared_by // self.batch.devices if program.batched else 0
         self.rounding = np.tile([alike, min(program.block, len(dataset.train_x)) // shared_by], (len(seeds), 1))
         self._start = self.batch.pad((seeds, weights))
-        folder = None if code is None else kept.folder()
+        folder = None if code is None or distributed else kept.folder()
         if code is None or folder is None:
             self._train = loop.make_train(program, self.batch.mesh)
         else:
@@ -86,8 +89,12 @@ class Session:
         """The random seeds, `(s,)`."""
         return self.batch.seeds
 
+    @together
     def start(self) -> None:
         """Set every seed to its initial weights."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._state = self._without_fillers(self.batch.map(self._train.start, self._start, *self._fixed))
         lowest = float(self.log_losses().min())
         self.notes += self.rule.notes_at(lowest) if math.isfinite(lowest) else []
@@ -103,12 +110,13 @@ class Session:
             raise UserError("the checkpoint is of another program; overwrite=true starts the run again")
         return jax.tree.unflatten(structure, leaves), rounding
 
+    @together
     def restore(self, state: seed.SeedState, rounding: np.ndarray) -> None:
         """Continue from a state on the host; seeds beyond those that it has start."""
         known = len(state.outcome)
         self.rounding[:known] = rounding
         if known < self.batch.count:
-            self.start()
+            self._begin()
             fresh = self.batch.own(self._state)
             state = jax.tree.map(lambda old, new: np.concatenate([old, new[known:]]), state, fresh)
         state = self.batch.pad(state)
@@ -124,6 +132,7 @@ class Session:
             state = state._replace(outcome=self.batch.split(outcome))
         return state
 
+    @together
     def chunk(self, attempts: int) -> list[Rows]:
         """At most so many attempts of every seed; what was recorded, for each group of seeds trained together."""
         active = (np.asarray(self._state.outcome) == seed.RUNNING) | (np.asarray(self._state.recorded_step) < 0)
@@ -203,6 +212,7 @@ class Session:
             for number, outcome, log_loss, step, attempts, step_size in zip(self.seeds, *columns, strict=True)
         ]
 
+    @together
     def weights(self, wanted: Any = slice(None)) -> Any:
         """Effective weights of all layers, a leading seed axis on every array; right for the places wanted."""
         return self.batch.own(self.batch.map(self._train.weights, (self._state,), wanted=wanted))
@@ -214,12 +224,14 @@ class Session:
         weights = self.weights(places)
         return {int(self.seeds[place]): weight_files.to_arrays(take(weights, int(place))) for place in places}
 
+    @together
     def limit_directions(self) -> np.ndarray | None:
         """The limit gradient direction of every seed, `(seeds, weights)`; None where there is none or no gradients."""
         if ".gradients" not in self.tables or not isinstance(self.program.loss, MarginLoss):
             return None
         return self.batch.own(self.batch.map(self._train.limit, (self._state,), self._fixed[0]))
 
+    @together
     def plane(self) -> list[tuple[str, np.ndarray, np.ndarray | None, np.ndarray]] | None:
         """For inputs in the plane: `(part, points (n, 2), labels (n,) or None, outputs (n,))` of the first seed.
 

@@ -237,4 +237,16 @@ def test_a_card_takes_a_mini_batch_of_large_images_whole(platform):
     x, y = np.zeros((10, 3072), np.float32), np.arange(10)
     dataset = Dataset(x, y, x, y, image=(32, 32, 3))
     assert build_program(config, dataset, platform).block >= config.optimizer.batch_size
-    assert build_program(config, dataset, "cpu").block < 128
+
+
+def test_a_cpu_takes_as_many_samples_as_its_cache_holds_or_as_keep_it_busy():
+    """Large images in blocks of two, as of a cache's size, would wait for the weights; huge ones must fit in memory."""
+
+    def block(*words, image=(32, 32, 3)):
+        x, y = np.zeros((10, np.prod(image).item()), np.float32), np.arange(10)
+        config = compose(*words, "optimizer=sgd")
+        return build_program(config, Dataset(x, y, x, y, image=image), "cpu").block
+
+    assert block("experiment=cifar10") == 128
+    assert 1 < block("experiment=cifar10", image=(96, 96, 3)) < 20
+    assert block("experiment=mnist", image=(28, 28, 1)) == 2**22 // (1024 + 10)

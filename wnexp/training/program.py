@@ -29,6 +29,7 @@ _KEPT_BYTES = 2**28  # of the snapshots of a chunk, if there is room for one
 MOST_ACTIVATIONS = 2**27  # numbers; of all samples of a block in all seeds, half a GiB in float32
 _ACTIVATIONS_OF_A_CARD = 2**30  # 4 GiB, there where memory is plenty and what every small block costs is its launches
 _CACHED_ACTIVATIONS = 2**22  # of one seed at a time, whose steps need no gradient over all samples: a CPU's cache
+_BUSY_ACTIVATIONS, _BUSY_SAMPLES = 2**28, 128  # but so many samples, if they have room: few wait for the weights
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,11 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
 
 
 def _block(network: Network, batched: bool, seeds: int, platform: str) -> int:
+    if not batched:
+        busy = min(_BUSY_SAMPLES, _BUSY_ACTIVATIONS // network.activations)
+        return max(1, busy, _CACHED_ACTIVATIONS // network.activations)
     most = MOST_ACTIVATIONS if platform == "cpu" else _ACTIVATIONS_OF_A_CARD
-    return max(1, (most // seeds if batched else _CACHED_ACTIVATIONS) // network.activations)
+    return max(1, most // seeds // network.activations)
 
 
 def build_traced(config: Config, dtype: str) -> Traced:

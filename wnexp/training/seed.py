@@ -44,16 +44,13 @@ def outputs_of(program: Program, fixed, trained, x):
             x = jax.lax.with_sharding_constraint(x, NamedSharding(program.samples, PartitionSpec("samples")))
         return network.apply(program.network, merge(trained, fixed), x)
 
-    if program.samples is not None and x.shape[0] > program.block:
-        whole = x.shape[0] // program.block * program.block
-        blocks = jax.lax.map(jax.checkpoint(outputs), x[:whole].reshape(-1, program.block, x.shape[1]))
-        found = jnp.concatenate([*blocks.reshape(1, whole, -1), outputs(x[whole:])])
-    elif x.shape[0] > program.block:
-        one = jax.checkpoint(lambda sample: outputs(sample[None])[0])
-        found = jax.lax.map(one, x, batch_size=program.block)
-    else:
-        found = outputs(x)
-    return found.astype(program.head_dtype)
+    if x.shape[0] <= program.block:
+        return outputs(x).astype(program.head_dtype)
+    block = jax.checkpoint(outputs)
+    whole = x.shape[0] // program.block * program.block
+    blocks = jax.lax.map(block, x[:whole].reshape(-1, program.block, x.shape[1]))
+    found = [blocks.reshape(whole, -1), *([block(x[whole:])] if whole < x.shape[0] else [])]
+    return jnp.concatenate(found).astype(program.head_dtype)
 
 
 def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) -> base.Problem:

@@ -102,8 +102,17 @@ def epoch(norm: str) -> Callable[[Bench], list[Row]]:
 
 
 def matrix_product(bench: Bench) -> list[Row]:
-    """The float32 product of 2048 x 2048 matrices."""
-    size = ["--size", "256"] if bench.quick else []
-    sides = [lambda side=side: bench.python(script("matrix_product.py", side, *size)) for side in ("jax", "torch")]
-    ours, theirs = ([done.json()["gflops"] for done in side] for side in in_turns(bench.repeats, *sides))
-    return [Row("float32 product of 2048 x 2048 matrices, XLA and PyTorch", ours, theirs, "GFLOP/s", True)]
+    """float32 products: of large matrices, and those of an epoch of 784-1024-10 in batches of 128."""
+    made = []
+    for what, shape, more in (
+        ("large matrices", (2048, 2048, 2048), ()),
+        ("a batch forwards", (128, 784, 1024), ()),
+        ("a batch's gradient", (784, 128, 1024), ("--transposed",)),
+        ("a block of the loss pass", (4096, 784, 1024), ()),
+    ):
+        words = ["--shape", *map(str, shape), *more, "--products", "1" if bench.quick else "100"]
+        sides = [lambda side=side: bench.python(script("matrix_product.py", side, *words)) for side in ("jax", "torch")]  # noqa: B023
+        ours, theirs = ([done.json()["gflops"] for done in side] for side in in_turns(bench.repeats, *sides))
+        title = f"float32 product, {what}, {shape[0]} x {shape[1]} x {shape[2]}, XLA and PyTorch"
+        made.append(Row(title, ours, theirs, "GFLOP/s", True))
+    return made

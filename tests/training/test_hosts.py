@@ -27,7 +27,8 @@ FULL = ("data=gaussian", "data.train_per_class=24", "norm=swn", "seeds=3", "opti
 
 
 def command(*words):
-    return [sys.executable, "-c", SAYS_WHO_SHARES, "train", *words]
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in the background too
+    return [sys.executable, "-c", heard + SAYS_WHO_SHARES, "train", *words]
 
 
 def addressed():
@@ -68,7 +69,6 @@ def two(folder, *words, told=addressed):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # also in the background
             )
         )
     return started

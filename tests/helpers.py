@@ -29,6 +29,13 @@ from wnexp.training.options import OPTIONS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 LIN_SEP = ("seeds=2", "stop.log_loss=-20", "snapshots=[-5,-20]")  # of runs that several folders train and compile
+EPOCHS = (  # in mini-batches, short
+    "experiment=digits",
+    "data=gaussian",
+    "data.train_per_class=42",
+    "optimizer.batch_size=16",
+    "precision=float64",
+)
 # The command in a script that says after the first chunk how many devices share its samples.
 SAYS_WHO_SHARES = (
     "import sys; from wnexp.training import session\n"

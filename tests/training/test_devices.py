@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.helpers import SAYS_WHO_SHARES, compose
+from tests.helpers import EPOCHS, SAYS_WHO_SHARES, compose
 from wnexp.errors import UserError
 from wnexp.training import devices
 from wnexp.training.program import build_network, work
@@ -122,15 +122,6 @@ SHARED = (
     "build = prepare.build_program\n"
     "prepare.build_program = lambda config, dataset, platform: replace(build(config, dataset, 'gpu'), block=BLOCK)\n"
     + SAYS_WHO_SHARES
-)
-
-
-EPOCHS = (
-    "experiment=digits",
-    "data=gaussian",
-    "data.train_per_class=42",
-    "optimizer.batch_size=16",
-    "precision=float64",
 )
 
 

@@ -11,18 +11,10 @@ from contextlib import suppress
 import pandas as pd
 import pytest
 
-from tests.helpers import SAYS_WHO_SHARES
+from tests.helpers import EPOCHS, SAYS_WHO_SHARES
 
 pytestmark = pytest.mark.slow  # every case is processes of its own
 
-EPOCHS = (
-    "experiment=digits",
-    "data=gaussian",
-    "data.train_per_class=42",
-    "optimizer.batch_size=16",
-    "precision=float64",
-    "norm=ewn",
-)
 FULL = ("data=gaussian", "data.train_per_class=24", "norm=swn", "seeds=3", "optimizer=adam", "snapshots=[-1]")
 
 
@@ -92,7 +84,9 @@ def table(folder, name="steps"):
 
 
 @pytest.mark.parametrize(
-    ("words", "steps", "told"), [(EPOCHS, 6, addressed), (FULL, 60, by_slurm)], ids=["epochs", "seeds_by_slurm"]
+    ("words", "steps", "told"),
+    [((*EPOCHS, "norm=ewn"), 6, addressed), (FULL, 60, by_slurm)],
+    ids=["epochs", "seeds_by_slurm"],
 )
 def test_two_processes_give_the_numbers_of_one(tmp_path, words, steps, told):
     """Up to the order of sums, into one directory; one of them alone speaks."""
@@ -113,7 +107,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path, words, steps, told):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_and_one_process_goes_on(tmp_path, number):
     """The first process hears it alone, as where a user sends it to one; the run goes on without the others."""
-    words = (*EPOCHS, "stop.max_steps=300", "stop.log_loss=-1e9", "outputs=made")
+    words = (*EPOCHS, "norm=ewn", "stop.max_steps=300", "stop.log_loss=-1e9", "outputs=made")
     processes = two(tmp_path, *words)
     deadline = time.monotonic() + 200
     while not list(tmp_path.rglob("checkpoint.safetensors")) and time.monotonic() < deadline:
@@ -131,7 +125,7 @@ def test_a_signal_ends_all_and_one_process_goes_on(tmp_path, number):
 
 
 def test_a_process_that_is_killed_is_said_to_be_gone(tmp_path):
-    processes = two(tmp_path, *EPOCHS, "stop.max_steps=100000", "stop.log_loss=-1e9", "outputs=made")
+    processes = two(tmp_path, *EPOCHS, "norm=ewn", "stop.max_steps=100000", "stop.log_loss=-1e9", "outputs=made")
     deadline = time.monotonic() + 200
     while not list(tmp_path.rglob("checkpoint.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.2)

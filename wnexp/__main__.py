@@ -1,7 +1,5 @@
 """`python -m wnexp` is the `wnexp` command."""
 
-import sys
+from wnexp.cli import script
 
-from wnexp.cli import main
-
-sys.exit(main())
+script()

@@ -1,5 +1,6 @@
 """The command line: both spellings, sweeps and their launchers, and one clear line for every mistake."""
 
+import gc
 import json
 import os
 
@@ -147,3 +148,17 @@ def test_bad_input_needs_no_cleaning_up(inside):
 def test_not_a_terminal_means_plain_lines(wnexp):
     code, out, err = wnexp("train", *QUICK)
     assert code == 0 and err == "" and "\x1b" not in out and "\r" not in out
+
+
+@pytest.mark.slow
+def test_garbage_is_collected_while_a_job_trains_and_afterwards(inside, monkeypatch):
+    from wnexp import runner
+
+    trains, collects = runner.run_in, []
+    monkeypatch.setattr(
+        runner, "run_in", lambda *a: collects.append((gc.isenabled(), gc.get_freeze_count() > 0)) or trains(*a)
+    )
+    assert inside("train", "-m", "seed=0,1", "stop.max_steps=3")[0] == 0
+    assert collects == [(True, True)] * 2
+    assert inside("train", "seed=nonsense")[0] == 1
+    assert gc.isenabled() and gc.get_freeze_count() == 0

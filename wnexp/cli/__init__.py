@@ -1,5 +1,5 @@
 """The `wnexp` command: `main` reads the command line, one file per command does the rest."""
 
-from wnexp.cli.main import main
+from wnexp.cli.main import main, script
 
-__all__ = ["main"]
+__all__ = ["main", "script"]

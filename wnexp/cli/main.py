@@ -1,6 +1,7 @@
 """`wnexp COMMAND ...`: finds the command and says what went wrong. Nothing heavy is imported before it is needed."""
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -51,6 +52,13 @@ def parser() -> tuple[Parser, dict[str, Parser]]:
         )
         command.add_arguments(parsers[command.NAME])
     return whole, parsers
+
+
+def script() -> NoReturn:
+    """`main` as a process of its own."""
+    code = main()
+    gc.freeze()  # looking through all of JAX for garbage once more takes longer than most commands
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

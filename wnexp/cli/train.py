@@ -1,5 +1,6 @@
 """`wnexp train`: the bridge to Hydra, which composes the configuration and calls `job` once for every job."""
 
+import gc
 import json
 import math
 import os
@@ -41,6 +42,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(words: list[str]) -> int:
     """Hand the words to Hydra. Raises `UsageError`, `UserError`."""
+    gc.disable()  # until the first job: what is imported stays, and looking through it for garbage takes a while
+    try:
+        return _run(words)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def _run(words: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall raise; `main` explains
     # LAPACK, whose matrices are small here, waits for its threads wherever cores are shared.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -169,6 +179,9 @@ def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[s
     from wnexp.runs.files import shown
     from wnexp.training.options import OPTIONS
 
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     whole, listener = Composed(content=composed, hydra=hydra), terminal.TrainListener()
     try:
         with listener:

@@ -59,6 +59,7 @@ def sweep(overrides: Sequence[str]) -> list[Run]:
     from hydra.errors import HydraException
 
     from wnexp.config.hydra_errors import explain_hydra
+    from wnexp.config.hydra_private import composed_once
     from wnexp.config.overrides import jobs
 
     runs, failures = [], []
@@ -66,11 +67,12 @@ def sweep(overrides: Sequence[str]) -> list[Run]:
         combinations = jobs([word for word in overrides if word not in ("-m", "--multirun")])
     except HydraException as error:
         raise UserError(explain_hydra(error, OPTIONS)) from None
-    for words in combinations:
-        try:
-            runs.append(train(words))
-        except UserError as error:
-            failures.append(f"{' '.join(words)}: {error}")
+    with composed_once(overrides):
+        for words in combinations:
+            try:
+                runs.append(train(words))
+            except UserError as error:
+                failures.append(f"{' '.join(words)}: {error}")
     if failures:
         total = len(runs) + len(failures)
         raise UserError("\n".join([f"{len(failures)} of {total} jobs failed, the others are done:", *failures]))

@@ -74,6 +74,8 @@ def composed(loader, words):
         ["experiment=digits", "norm=swn", "model.widths=[8,8]"],
         ["+objective=step", "snapshots=[-1,-2]", "logger=tensorboard"],
         ["hydra.mode=MULTIRUN", "norm=ewn", "hydra.job.id=3"],
+        ["hydra/job_logging=default", "stop={log_loss: -3}", "~seed"],
+        ["norm=ewn", "seed=${stop.max_steps}"],
     ],
 )
 def test_values_set_in_a_copy_are_what_hydra_composes(loader, words):

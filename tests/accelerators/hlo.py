@@ -47,12 +47,10 @@ def launches_of_attempt(text: str) -> int:
     """Kernels that an attempt of a chunk launches on a GPU, at least: a library's call counts as one.
 
     Attempts are the loop directly in the chunk's own loop that nobody knows the trips of: rare measures loop over the
-    seeds there, whose trips a TPU's text does not say; that one is of single seeds where attempts are of a batch.
-    Raises ValueError where there is no such loop.
+    seeds there. Raises ValueError where there is no such loop.
     """
     loops = [line for line in text.splitlines() if " while(" in line and _ATTEMPTS.search(line)]
     loops = [line for line in loops if "known_trip_count" not in line]
-    loops = [line for line in loops if "/vmap()/while" in line] or loops
     if len(loops) != 1:
         raise ValueError(f"{len(loops)} loops of attempts")
     return _launches_of(loops[0], computations(text))

@@ -26,7 +26,7 @@ def _check(case: Case) -> None:
     assert made.bytes_needed < MEMORY[case.platform], f"{made.bytes_needed / 2**30:.1f} GiB"
     assert not hlo.host_transfers(made.text)
     assert case.platform == "gpu" or not hlo.double_precision(made.text)
-    assert hlo.launches_of_attempt(made.text)
+    assert case.platform == "tpu" or hlo.launches_of_attempt(made.text)  # a TPU's text says no loop's trips
     print(
         f"{case.name}: {made.seconds:.1f} s, {made.bytes_needed / 2**20:,.1f} MiB", dict(hlo.library_calls(made.text))
     )

@@ -179,7 +179,7 @@ def _train(composed: Any, hydra: Any, directory: Path, is_sweep: bool) -> dict[s
     from wnexp.runs.files import shown
     from wnexp.training.options import OPTIONS
 
-    if not gc.isenabled():
+    if not gc.isenabled():  # in the process of `run`, not in a launcher's
         gc.freeze()
         gc.enable()
     whole, listener = Composed(content=composed, hydra=hydra), terminal.TrainListener()

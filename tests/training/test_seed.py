@@ -23,7 +23,7 @@ from tests.helpers import (
 from wnexp.nn import network
 from wnexp.nn.initializers import initialize
 from wnexp.nn.weights import split
-from wnexp.training.seed import RUNNING, outputs_of
+from wnexp.training.seed import OUTCOMES, RUNNING, outcome, outputs_of
 
 
 def test_record_grids():
@@ -51,6 +51,24 @@ def test_max_steps_and_non_finite_outcomes():
     wild = make_settings(max_steps=100, step_size=1e200, cap=1e200, frac=1.0, factor=1.0)
     state, _ = run(make_program(optimizer="gd_constant", measures=measures()), data, wild)
     assert outcomes(state) == ["non_finite"]
+
+
+@pytest.mark.parametrize(
+    "log_loss, step_size, step, ending",
+    [
+        (-3.0, 1.0, 5, "running"),
+        (-3.0, 1.0, 10, "max_steps"),
+        (-3.0, 0.0, 10, "step_underflow"),
+        (-4.0, 0.0, 10, "target_reached"),
+        (-np.inf, 0.0, 10, "non_finite"),
+        (np.nan, 1.0, 5, "non_finite"),
+    ],
+)
+def test_the_outcome_that_counts_where_several_hold(log_loss, step_size, step, ending):
+    _, state = started(make_program(), lin_sep(), make_settings())
+    now = jax.tree.map(lambda leaf: leaf[0], state.optimizer)
+    now = now._replace(log_loss=jnp.asarray(log_loss), step_size=jnp.asarray(step_size), step=jnp.asarray(step))
+    assert OUTCOMES[outcome(now, make_settings(target=-4.0, max_steps=10))] == ending
 
 
 def test_stalls_end_as_step_underflow():

@@ -83,16 +83,15 @@ def _problem(program: Program, state_seed, fixed, data: Data, traced: Traced) ->
 
 def outcome(state: base.State, traced: Traced) -> Array:
     """The outcome after an attempt; a reached target counts before everything else but a non-finite loss."""
-    return jnp.select(
-        [
-            ~jnp.isfinite(state.log_loss),
-            state.log_loss <= traced.target,
-            base.stalled(state),
-            state.step >= traced.max_steps,
-        ],
-        [NON_FINITE, TARGET_REACHED, STEP_UNDERFLOW, MAX_STEPS],
-        RUNNING,
-    )
+    found = jnp.asarray(RUNNING)
+    for holds, code in (
+        (state.step >= traced.max_steps, MAX_STEPS),
+        (base.stalled(state), STEP_UNDERFLOW),
+        (state.log_loss <= traced.target, TARGET_REACHED),
+        (~jnp.isfinite(state.log_loss), NON_FINITE),
+    ):
+        found = jnp.where(holds, code, found)
+    return found
 
 
 def start(program: Program, seed, trained, fixed, data: Data, traced: Traced) -> SeedState:

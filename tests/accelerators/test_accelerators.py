@@ -92,3 +92,9 @@ def test_launches_of_an_attempt_are_those_of_its_loop():
     assert hlo.launches_of_attempt(_small_chunk(10, 4)) == few, "what is outside does not count"
     with pytest.raises(ValueError, match="0 loops"):
         hlo.launches_of_attempt(_text_of("gpu", lambda x: x @ x, jnp.zeros((64, 64), jnp.float32)))
+
+
+@pytest.mark.parametrize("words", ["norm=ewn", "norm=ewn seeds=16"])
+def test_launches_of_a_small_attempt_do_not_grow_with_the_arrays_of_its_state(words):
+    """They were 30 and 23 when every array of the state was selected by a kernel of its own."""
+    assert hlo.launches_of_attempt(compiled(Case("gpu", f"experiment=lin_sep {words}")).text) < 20

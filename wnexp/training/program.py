@@ -47,6 +47,7 @@ class Program:
     slots: int = _SLOTS  # record rows a chunk can hold
     kept: int = _KEPT  # snapshots of a seed that a chunk can hold
     batched: bool = True  # all seeds as one batch, or one after the other
+    packed: bool = False  # between attempts one vector, where the launch of a kernel costs more than its arithmetic
     block: int = 2**62  # samples whose activations may be in memory at once
     samples: Mesh | None = None  # devices that share the samples of every batch, their axis `samples`
 
@@ -121,6 +122,7 @@ def build_program(config: Config, dataset: Dataset, platform: str) -> Program:
         head_dtype="float32" if platform == "tpu" else "float64",
         kept=int(np.clip(_KEPT_BYTES // (config.seeds * weight_bytes(network, config.precision)), 1, _KEPT)),
         batched=batched,
+        packed=platform == "gpu" and rule.full_batch,
         block=_block(network, batched, config.seeds, platform),
     )
 

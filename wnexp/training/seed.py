@@ -11,6 +11,7 @@ from wnexp.measures.base import Look
 from wnexp.nn import losses, network, parametrization
 from wnexp.nn.weights import merge
 from wnexp.optim import base
+from wnexp.training import packed
 from wnexp.training.program import Data, Program, Traced
 
 # Outcomes; the index is the code in `SeedState.outcome`.
@@ -143,7 +144,8 @@ def advance(program: Program, state: SeedState, data: Data, traced: Traced, limi
         optimizer = base.attempt(program.rule, problem, state.optimizer, traced.hyperparameters)
         return state._replace(optimizer=optimizer, outcome=outcome(optimizer, traced))
 
-    return jax.lax.while_loop(unfinished, attempt, state)
+    loop = packed.while_loop if program.packed else jax.lax.while_loop
+    return loop(unfinished, attempt, state)
 
 
 def look_at(program: Program, state: SeedState, data: Data, traced: Traced) -> Look:

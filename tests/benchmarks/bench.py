@@ -3,8 +3,8 @@
 python tests/benchmarks/bench.py [NAME ...] [--repeats 3] [--quick]
 
 NAME is a row of `ROWS` below; none: all of them. The sides of a comparison run in turns, one process at a time, each
-in its own process. A whole run writes `RESULTS.md` beside this file, a run of named rows prints their tables; `--quick`
-does one short turn of everything and writes nothing. Exit code 1 if another side did not do what wnexp does.
+in its own process. In the end come the tables, to be kept in `RESULTS.md` beside this file under the machine's name;
+`--quick` does one short turn of everything. Exit code 1 if another side did not do what wnexp does.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import alone
 import pairs
 import peers
 import rules
-from harness import HERE, Bench, Row, losses, machine, table
+from harness import Bench, Row, losses, machine, table
 
 CONV_RATE = ("-m", "+experiment=conv_rate", "+norm=none", "model.depth=1,2,3,4")
 # Name -> its rows of the table.
@@ -48,17 +48,6 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
 }
 
 
-def report(rows: list[Row], repeats: int) -> str:
-    """RESULTS.md."""
-    return (
-        f"# wnexp against PyTorch loops\n\n{machine()}; `make bench`, {repeats} turns, median [min, max].\n"
-        "In the first four experiments both sides record the same quantities at every step, and their log losses\n"
-        "agree to 1e-6 nats. The last column is the ratio of the medians, below 1 where PyTorch is faster; for many\n"
-        "seeds it is the ratio to the rate of one.\n"
-        f"\n{tables(rows)}"
-    )
-
-
 def tables(rows: list[Row]) -> str:
     """All rows, and once more those in which wnexp is slower."""
     lost = losses(rows)
@@ -84,10 +73,7 @@ def main() -> int:
                 "\n".join([*map(str, bench.agreements[seen:]), *("  ".join(row.cells()) for row in made)]), flush=True
             )
             rows += made
-    if options.names:
-        print(f"\n{machine()}; {repeats} turns, median [min, max]\n\n{tables(rows)}")
-    elif not options.quick:
-        (HERE / "RESULTS.md").write_text(report(rows, repeats))
+    print(f"\n{machine()}; {repeats} turns, median [min, max]\n\n{tables(rows)}")
     return 0 if all(agreement.holds for agreement in bench.agreements) else 1
 
 

@@ -2,6 +2,7 @@
 
 Where every array of a state is selected from an old and a new one, a GPU launches a kernel for each: launches are what
 a small network's attempt costs there. Of one vector per dtype it is one kernel, into which joining them is fused.
+(`jax.flatten_util.ravel_pytree` casts all to one dtype, in which large integers are not exact.)
 """
 
 from collections.abc import Callable
